@@ -1,0 +1,3 @@
+module engram-mcp
+
+go 1.26
