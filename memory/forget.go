@@ -103,7 +103,7 @@ func (s *Store) Select(ctx context.Context, f Filter, limit int) (ids []string, 
 		return nil, invalid("select", fmt.Sprintf("limit is %d", limit), fmt.Sprintf("it goes from 1 to %d", MaxBatch))
 	}
 	err = s.view(ctx, "select", func(v *view) error {
-		cond, args, err := f.where(v, "select")
+		cond, args, err := f.sql(v, "select")
 		if err != nil {
 			return err
 		}

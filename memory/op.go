@@ -164,8 +164,8 @@ type groupBody struct {
 	Kind        GroupKind `json:"kind"`
 	Name        string    `json:"name"`
 	Description *string   `json:"description,omitempty"`
-	Readers     *nameList  `json:"readers,omitempty"`
-	Writers     *nameList  `json:"writers,omitempty"`
+	Readers     *nameList `json:"readers,omitempty"`
+	Writers     *nameList `json:"writers,omitempty"`
 }
 
 // nameList is a list of principals, or open to all.

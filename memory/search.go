@@ -96,8 +96,8 @@ func (q Query) offset() (int, error) {
 	return int(n), nil
 }
 
-// where is f as SQL conditions on e, each with a leading AND.
-func (f Filter) where(v *view, op string) (cond string, args []any, err error) {
+// sql is f as SQL conditions on e, each with a leading AND.
+func (f Filter) sql(v *view, op string) (cond string, args []any, err error) {
 	k := &checker{op: op}
 	k.names("tags", f.Tags, MaxTags)
 	k.names("collections", f.Collections, MaxCollections)
@@ -145,7 +145,7 @@ func (f Filter) where(v *view, op string) (cond string, args []any, err error) {
 // or nil when they leave nearly everything and checking the hits is cheaper.
 func (s *Store) allowed(ctx context.Context, q Query) (allow []uint64, err error) {
 	err = s.view(ctx, "search", func(v *view) error {
-		cond, args, err := q.Filter.where(v, "search")
+		cond, args, err := q.Filter.sql(v, "search")
 		if err != nil || cond == "" && len(v.hidden) == 0 {
 			return err
 		}
@@ -179,7 +179,7 @@ type seeker struct {
 
 // newest lists without a query.
 func (k *seeker) newest(out *Found) error {
-	cond, args, err := k.Filter.where(k.view, "search")
+	cond, args, err := k.Filter.sql(k.view, "search")
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (k *seeker) wordsQuery(cond string) string {
 // lets through. The common case, where nearly all pass, does not touch the
 // engrams of worse matches.
 func (k *seeker) byWords(match string, most int) ([]wordHit, error) {
-	cond, args, err := k.Filter.where(k.view, "search")
+	cond, args, err := k.Filter.sql(k.view, "search")
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (k *seeker) ranked(match string, near []int64, cosines []float32, out *Foun
 // loadMatching loads the rows that are visible and pass the filter: nearest
 // neighbours have not been checked for either.
 func (k *seeker) loadMatching(rows []int64) ([]loaded, error) {
-	cond, args, err := k.Filter.where(k.view, "search")
+	cond, args, err := k.Filter.sql(k.view, "search")
 	if err != nil {
 		return nil, err
 	}

@@ -77,8 +77,12 @@ type Options struct {
 	Local bool
 	// Index makes the index for vectors of a dimension; needed with Embedder.
 	Index func(dim int) (Index, error)
-	// Lexicon gives search the meaning of single words; optional.
-	Lexicon Lexicon
+	// KeepModel leaves a space whose vectors are of another model as it is,
+	// instead of re-embedding it: for programs that only pass by.
+	KeepModel bool
+	// IndexWait is how long a search waits for vectors that are still being
+	// loaded, before it goes by words only; 250 ms if 0.
+	IndexWait time.Duration
 	// Log receives what goes wrong in the background; never memory content.
 	Log func(msg string, args ...any)
 }
@@ -102,6 +106,13 @@ type Store struct {
 	feed    feed
 	vectors vectors
 	reads   accessLog
+}
+
+func (o Options) indexWait() time.Duration {
+	if o.IndexWait == 0 {
+		return 250 * time.Millisecond
+	}
+	return o.IndexWait
 }
 
 var spaceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -144,14 +155,26 @@ func Open(ctx context.Context, dir string, opt Options) (_ *Store, err error) {
 	if err := s.openDBs(ctx); err != nil {
 		return nil, storage("open", err)
 	}
-	s.feed.init()
-	s.vectors.init(s)
-	if !opt.ReadOnly {
-		s.workers.Add(1)
-		go s.writer()
+	if err := s.initVectors(); err != nil {
+		return nil, err
 	}
-	s.startWorkers()
+	s.start()
 	return s, nil
+}
+
+// start starts the goroutines that end with Close.
+func (s *Store) start() {
+	run := func(f func()) {
+		s.workers.Add(1)
+		go f()
+	}
+	if !s.opt.ReadOnly {
+		run(s.writer)
+		run(s.flushLoop)
+	}
+	if s.vectors.index != nil {
+		run(s.embedLoop)
+	}
 }
 
 // dsn builds the data source name. busy_timeout comes first, so that the other
@@ -295,7 +318,6 @@ func (s *Store) Close() error {
 		s.flushAccess()
 		close(s.stop)
 		s.workers.Wait()
-		s.feed.close()
 		s.closeErr = s.closeDBs()
 	})
 	return s.closeErr

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 // before each search with what this and other processes have written since.
 type vectors struct {
 	index  Index // nil without an embedder
-	model  int64 // row of our embedder's model; 0 until it is known
+	model  atomic.Int64 // row of our embedder's model; 0 until it is adopted
 	loaded chan struct{}
 	fault  atomic.Pointer[string] // why the last embedding failed; nil when it did not
 
@@ -101,10 +102,10 @@ func equal(a, b []string) bool {
 // embed gives an engram its vector now, if that is quick, or queues it.
 func (t *txn) embed(r *record) error {
 	s := t.s
-	if s.opt.Local && s.vectors.model != 0 {
+	if model := s.vectors.model.Load(); s.opt.Local && model != 0 {
 		text := embedText(r.source, r.content)
 		if vecs, err := s.opt.Embedder.Embed(context.Background(), []string{text}); err == nil && len(vecs) == 1 {
-			return t.putEmbedding(r.row, s.vectors.model, text, vecs[0])
+			return t.putEmbedding(r.row, model, text, vecs[0])
 		}
 	}
 	if err := t.unembed(r.row); err != nil {
@@ -145,7 +146,7 @@ func (s *Store) adoptModel(ctx context.Context) error {
 	var known string
 	err := s.snapshot(ctx, func(v *view) (err error) { row, known, err = newest(v); return err })
 	if err != nil || known == name {
-		s.vectors.model = row
+		s.vectors.model.Store(row)
 		return err
 	}
 	if s.opt.ReadOnly || s.opt.KeepModel && known != "" {
@@ -164,7 +165,7 @@ func (s *Store) adoptModel(ctx context.Context) error {
 				return err
 			}
 		}
-		s.vectors.model = row
+		s.vectors.model.Store(row)
 		return nil
 	})
 }
@@ -176,8 +177,11 @@ func (s *Store) embedLoop() {
 	defer s.workers.Done()
 	ctx, cancel := s.background()
 	defer cancel()
-	if err := s.adoptModel(ctx); err != nil {
+	if err := s.adoptModel(ctx); err != nil && ctx.Err() == nil {
 		s.opt.Log("embedding model not adopted", "err", err)
+	}
+	if s.opt.Local {
+		s.embedLeftovers(ctx)
 	}
 	if err := s.syncIndex(ctx); err != nil && ctx.Err() == nil {
 		s.opt.Log("vectors not loaded", "err", err)
@@ -206,6 +210,16 @@ func (s *Store) embedLoop() {
 	}
 }
 
+// embedLeftovers embeds a short queue before the index is loaded, so that what
+// the last process wrote just before it ended is found at once.
+func (s *Store) embedLeftovers(ctx context.Context) {
+	for range 2000 / embedBatch {
+		if n, err := s.embedSome(ctx); n == 0 || err != nil {
+			return
+		}
+	}
+}
+
 func (s *Store) noteFault(err error) {
 	if err == nil {
 		s.vectors.fault.Store(nil)
@@ -217,7 +231,8 @@ func (s *Store) noteFault(err error) {
 
 // embedSome embeds a batch of waiting engrams and returns how many.
 func (s *Store) embedSome(ctx context.Context) (int, error) {
-	if s.vectors.model == 0 || s.opt.ReadOnly {
+	model := s.vectors.model.Load()
+	if model == 0 || s.opt.ReadOnly {
 		return 0, nil
 	}
 	type item struct {
@@ -230,7 +245,7 @@ func (s *Store) embedSome(ctx context.Context) (int, error) {
 		items, err = collect(v, func(r *sql.Rows) (i item, err error) { err = r.Scan(&i.row, &i.source, &i.content); return },
 			`SELECT e.row, e.source, e.content FROM unembedded u JOIN engram e ON e.row = u.engram ORDER BY u.engram LIMIT ?`, embedBatch)
 		if err == nil {
-			_, err = v.one(`SELECT ready FROM model WHERE row = ?`, []any{s.vectors.model}, &ready)
+			_, err = v.one(`SELECT ready FROM model WHERE row = ?`, []any{model}, &ready)
 		}
 		return err
 	})
@@ -259,7 +274,7 @@ func (s *Store) embedSome(ctx context.Context) (int, error) {
 			} else if !ok || source != it.source || content != it.content {
 				continue // done by another process, or changed since: its turn comes again
 			}
-			if err := t.putEmbedding(it.row, s.vectors.model, texts[i], vecs[i]); err != nil {
+			if err := t.putEmbedding(it.row, model, texts[i], vecs[i]); err != nil {
 				return err
 			}
 		}
@@ -280,7 +295,7 @@ func (s *Store) finishModel(ctx context.Context) error {
 			`DELETE FROM embedding WHERE model < ?`,
 			`DELETE FROM model WHERE row < ?`,
 		} {
-			if _, err := t.c.exec(q, s.vectors.model); err != nil {
+			if _, err := t.c.exec(q, s.vectors.model.Load()); err != nil {
 				return err
 			}
 		}
@@ -291,7 +306,8 @@ func (s *Store) finishModel(ctx context.Context) error {
 // syncIndex applies what the table of embeddings has gained since the last time.
 func (s *Store) syncIndex(ctx context.Context) error {
 	x := &s.vectors
-	if x.index == nil || x.model == 0 {
+	model := x.model.Load()
+	if x.index == nil || model == 0 {
 		return nil
 	}
 	x.mu.Lock()
@@ -301,7 +317,7 @@ func (s *Store) syncIndex(ctx context.Context) error {
 		var vecs [][]float32
 		n, last := 0, x.seq
 		err := s.snapshot(ctx, func(v *view) error {
-			rows, err := v.query(`SELECT seq, engram, live, vec FROM embedding WHERE seq > ? AND model = ? ORDER BY seq LIMIT ?`, x.seq, x.model, loadBatch)
+			rows, err := v.query(`SELECT seq, engram, live, vec FROM embedding WHERE seq > ? AND model = ? ORDER BY seq LIMIT ?`, x.seq, model, loadBatch)
 			if err != nil {
 				return err
 			}
@@ -352,13 +368,13 @@ func (s *Store) nearest(ctx context.Context, text string, k int, allow []uint64)
 	case <-ctx.Done():
 		return nil, nil, "", ctx.Err()
 	}
-	if x.model == 0 {
+	if x.model.Load() == 0 {
 		return nil, nil, "this space uses another embedding model: found by words only; run 'engram-mcp doctor'", nil
 	}
-	if ready, done, total, err := s.modelReady(ctx); err != nil {
+	if ready, left, total, err := s.modelReady(ctx); err != nil {
 		return nil, nil, "", err
 	} else if !ready {
-		return nil, nil, progressNote(done, total), nil
+		return nil, nil, progressNote(left, total), nil
 	}
 	if err := s.syncIndex(ctx); err != nil {
 		return nil, nil, "", err
@@ -373,6 +389,22 @@ func (s *Store) nearest(ctx context.Context, text string, k int, allow []uint64)
 	}
 	rows, scores, err = x.index.Nearest(ctx, vecs[0], k, allow)
 	return rows, scores, "", err
+}
+
+// modelReady reports whether every engram has had a vector of our model, and
+// how far re-embedding has come.
+func (s *Store) modelReady(ctx context.Context) (ready bool, left, total int64, err error) {
+	err = s.snapshot(ctx, func(v *view) error {
+		_, err := v.one(`SELECT m.ready, (SELECT count(*) FROM unembedded), s.engrams - s.forgotten FROM space s, model m WHERE m.row = ?`,
+			[]any{s.vectors.model.Load()}, &ready, &left, &total)
+		return err
+	})
+	return ready, left, total, err
+}
+
+func progressNote(left, total int64) string {
+	done := max(0, total-left)
+	return fmt.Sprintf("vectors are being made (%d of %d): found by words only", done, total)
 }
 
 func packVector(vec []float32) []byte {
