@@ -505,9 +505,10 @@ func or[T comparable](v, def T) T {
 	return v
 }
 
-// set removes repeats and keeps the order; trimmed.
+// set removes repeats and keeps the order; trimmed, and never nil, which an op
+// would take for not given.
 func set(list []string) []string {
-	var out []string
+	out := make([]string, 0, len(list))
 	for _, s := range list {
 		if s = strings.TrimSpace(s); s != "" && !slices.Contains(out, s) {
 			out = append(out, s)

@@ -203,7 +203,8 @@ func (t *txn) versionFields(r *record, version int64) (*fields, error) {
 	diff(&f.ValidTo, r.validTo, then.validTo)
 	diff(&f.ExpiresAt, r.expiresAt, then.expiresAt)
 	if !slices.Equal(r.tags, then.tags) {
-		f.Tags = &then.tags
+		tags := set(then.tags)
+		f.Tags = &tags
 	}
 	return f, nil
 }
