@@ -89,9 +89,11 @@ func TestWhatIsReadable(t *testing.T) {
 				}
 			}
 			for what, f := range map[string]func() []string{
-				"search":    func() []string { return contents(t, h.s, ctx, memory.Query{Text: "lantern", Limit: 50}) },
-				"newest":    func() []string { return contents(t, h.s, ctx, memory.Query{Limit: 50}) },
-				"by filter": func() []string { return contents(t, h.s, ctx, memory.Query{Text: "lantern", Filter: memory.Filter{Kind: "fact"}, Limit: 50}) },
+				"search": func() []string { return contents(t, h.s, ctx, memory.Query{Text: "lantern", Limit: 50}) },
+				"newest": func() []string { return contents(t, h.s, ctx, memory.Query{Limit: 50}) },
+				"by filter": func() []string {
+					return contents(t, h.s, ctx, memory.Query{Text: "lantern", Filter: memory.Filter{Kind: "fact"}, Limit: 50})
+				},
 				"select": func() []string {
 					ids, err := h.s.Select(ctx, memory.Filter{}, 0)
 					if err != nil {
@@ -314,7 +316,10 @@ func TestRightsOfThePrincipal(t *testing.T) {
 	ctx, s := open(t, memory.Options{})
 	id := create(t, ctx, s, memory.Create{Content: "x"})
 	foreign := memory.WithPrincipal(t.Context(), memory.Principal{Space: "other", Name: "owner", Rights: memory.Owner})
-	reads := func(ctx context.Context) error { _, _, err := s.Get(ctx, []string{id}, memory.GetOptions{}); return err }
+	reads := func(ctx context.Context) error {
+		_, _, err := s.Get(ctx, []string{id}, memory.GetOptions{})
+		return err
+	}
 	writes := func(ctx context.Context) error {
 		_, err := s.Do(ctx, memory.Mutation{Changes: []memory.Change{memory.Create{Content: "y"}}})
 		return err

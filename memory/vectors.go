@@ -16,7 +16,7 @@ import (
 // the truth; the index is loaded from it in the background, and caught up
 // before each search with what this and other processes have written since.
 type vectors struct {
-	index  Index // nil without an embedder
+	index  Index        // nil without an embedder
 	model  atomic.Int64 // row of our embedder's model; 0 until it is adopted
 	loaded chan struct{}
 	fault  atomic.Pointer[string] // why the last embedding failed; nil when it did not
