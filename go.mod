@@ -1,3 +1,8 @@
 module engram-mcp
 
 go 1.26
+
+require (
+	github.com/google/go-cmp v0.7.0
+	golang.org/x/text v0.38.0
+)
