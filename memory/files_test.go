@@ -302,3 +302,41 @@ func TestSpaces(t *testing.T) {
 	_, _, err = spaces.Get(t.Context(), "team-a")
 	wantHint(t, err, memory.ErrClosed, "")
 }
+
+// What is derived can be lost and made again.
+func TestMend(t *testing.T) {
+	dir := t.TempDir()
+	ctx, s := reopen(t, dir, memory.Options{})
+	id := create(t, ctx, s, memory.Create{Content: "apple"})
+	before := digest(t, ctx, s)
+	s.Close()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "engram.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`INSERT INTO words (words) VALUES ('delete-all'); DELETE FROM analysis; UPDATE space SET engrams = 17`); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	ctx, s = reopen(t, dir, memory.Options{})
+	problems, err := s.Check(ctx)
+	if err != nil || len(problems) != 2 {
+		t.Fatalf("%+v, %v", problems, err)
+	}
+	for _, p := range problems {
+		if !strings.Contains(p.Hint, "--mend") {
+			t.Errorf("%q hints %q", p.What, p.Hint)
+		}
+	}
+	var calls int64
+	if err := s.Mend(ctx, func(done, total int64) { calls += done }); err != nil || calls != 1 {
+		t.Fatal(calls, err)
+	}
+	healthy(t, ctx, s)
+	if got := search(t, ctx, s, "apple"); !slices.Equal(got, []string{id}) {
+		t.Errorf("found %v", got)
+	}
+	if digest(t, ctx, s) != before {
+		t.Error("mending changed the state")
+	}
+}
