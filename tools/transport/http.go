@@ -311,7 +311,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, who Identity, c
 	if c.listening {
 		limit = e.streams
 	}
-	release, ok := limit.acquire(r.Context(), who.Key)
+	release, ok := limit.acquire(c.ctx, who.Key)
 	if !ok {
 		c.drop()
 		w.Header().Set("Retry-After", "1")

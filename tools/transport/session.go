@@ -323,13 +323,11 @@ func callFrom(ctx context.Context) *call {
 // fail answers a call with an error.
 func (c *call) fail(e *Error) response { return response{ID: c.msg.id, Error: e} }
 
-// uri returns params.uri of the request.
-func (c *call) uri() string {
-	var params struct {
-		URI string `json:"uri"`
-	}
+// param returns a member of the params that is a string, or "".
+func (c *call) param(name string) string {
+	var params map[string]json.RawMessage
 	_ = json.Unmarshal(c.msg.params, &params)
-	return params.URI
+	return unquote(params[name])
 }
 
 func (c *call) SetSubscriptionFilter(f mcp.SubscriptionFilter) {

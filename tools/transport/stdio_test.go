@@ -1,10 +1,18 @@
 package transport
 
 import (
-	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 func TestStdioAnswersEverythingReadBeforeTheEnd(t *testing.T) {
@@ -27,6 +35,21 @@ func TestStdioAnswersEverythingReadBeforeTheEnd(t *testing.T) {
 		if len(got) != calls {
 			t.Errorf("%d of %d requests were answered", len(got), calls)
 		}
+	})
+}
+
+func TestStdioEndsPromptlyAtTheEnd(t *testing.T) {
+	eachEra(t, func(t *testing.T, e era) {
+		s, _ := newTestServer(t, Options{DrainTimeout: time.Hour, CallTimeout: time.Hour})
+		c := dial(t, s, e)
+		c.send(modern.request(`"open stream"`, "subscriptions/listen", `"notifications":{"toolsListChanged":true}`))
+		c.next()
+		if e.name == legacy.name {
+			// Its answer can no longer come.
+			c.send(legacy.call(`"asks"`, "ask", ""))
+			c.next()
+		}
+		c.end()
 	})
 }
 
@@ -67,12 +90,13 @@ func TestStdioGoesOnAfterABadLine(t *testing.T) {
 		{"id null", `{"jsonrpc":"2.0","id":null,"method":"ping"}`, -32600, "null"},
 		{"not 2.0", `{"jsonrpc":"1.0","id":3,"method":"ping"}`, -32600, "3"},
 		{"unknown method", `{"jsonrpc":"2.0","id":4,"method":"no/such"}`, -32601, "4"},
+		{"params of a wrong shape", `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":5}}`, -32602, "5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c.t = t
 			c.send(test.line)
 			w := c.next()
-			if w.Error == nil || w.Error.Code != test.code || !bytes.Equal(w.ID, []byte(test.id)) {
+			if w.Error == nil || w.Error.Code != test.code || string(w.ID) != test.id {
 				t.Errorf("got id %s, error %+v, want id %s, code %d", w.ID, w.Error, test.id, test.code)
 			}
 			c.send(legacy.call(`"after"`, "echo", `"text":"alive"`))
@@ -80,5 +104,274 @@ func TestStdioGoesOnAfterABadLine(t *testing.T) {
 				t.Errorf("afterwards: %s %v", w.Result, w.Error)
 			}
 		})
+	}
+}
+
+// What editors and shells do to lines must not matter.
+func TestStdioReadsLinesHoweverTheyAreWritten(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	in := "\ufeff" + modern.call("1", "echo", `"text":"bom"`) + "\r\n\r\n  \n" + modern.call("2", "echo", `"text":"crlf"`) + "\r\n" +
+		modern.call("3", "echo", `"text":"no newline"`)
+	var out strings.Builder
+	if err := s.ServeStdio(t.Context(), strings.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var w wire
+		if err := json.Unmarshal([]byte(line), &w); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, w.text())
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"bom", "crlf", "no newline"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestIDsSurvive(t *testing.T) {
+	ids := []string{`0`, `-1`, `9007199254740993`, `123456789012345678901234567890`, `1.50`, `""`, `"é\n\u00e9"`, `"1"`}
+	eachEra(t, func(t *testing.T, e era) {
+		s, _ := newTestServer(t, Options{})
+		c := dial(t, s, e)
+		h := visit(t, serveHTTP(t, s, HTTPOptions{}), e)
+		for _, id := range ids {
+			for name, exchange := range map[string]func() wire{
+				"stdio":       func() wire { c.send(e.call(id, "echo", "")); return c.next() },
+				"stdio error": func() wire { c.send(e.call(id, "no such tool", "")); return c.next() },
+				"http":        func() wire { return h.call(id, "echo", "") },
+			} {
+				if got := exchange().ID; string(got) != id {
+					t.Errorf("%s: id %s came back as %s", name, id, got)
+				}
+			}
+		}
+	})
+}
+
+func TestStdioCancelsTheRequestThatIsNamed(t *testing.T) {
+	cancelled := func(id string) string {
+		return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + id + `}}`
+	}
+	eachEra(t, func(t *testing.T, e era) {
+		s, _ := newTestServer(t, Options{MaxConcurrent: 2})
+		c := dial(t, s, e)
+		c.send(
+			e.call("1", "slow", `"ms":3600000`),
+			e.call(`"1"`, "slow", `"ms":300`),
+			e.call("2", "slow", `"ms":3600000`), // waits in the queue
+			cancelled("2"), cancelled("1"), cancelled(`"none"`),
+			e.call("3", "echo", `"text":"after"`))
+		var got []string
+		for _, w := range c.end() {
+			got = append(got, string(w.ID)+w.text())
+		}
+		slices.Sort(got)
+		// A request taken back is not answered.
+		if diff := cmp.Diff([]string{`"1"done`, "3after"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestStdioConnectionsAreApart(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	a, b := dial(t, s, modern), dial(t, s, legacy)
+	a.send(modern.call("77", "slow", `"ms":300`))
+	b.send(legacy.requestMeta("77", "tools/call", `"name":"burst","arguments":{"n":3}`, `"progressToken":1`))
+	for range 4 {
+		b.next()
+	}
+	b.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":77}}`)
+	if w := a.next(); w.text() != "done" {
+		t.Errorf("one client's request ended as %s %v by another's hand", w.Result, w.Error)
+	}
+	if rest := a.end(); len(rest) != 0 {
+		t.Errorf("one client got what was another's: %+v", rest)
+	}
+}
+
+func TestStdioNotifiesBeforeItAnswers(t *testing.T) {
+	for _, tool := range []string{"burst", "mcpgoburst"} {
+		t.Run(tool, func(t *testing.T) {
+			eachEra(t, func(t *testing.T, e era) {
+				s, _ := newTestServer(t, Options{})
+				c := dial(t, s, e)
+				const n = 1000
+				c.send(e.requestMeta("1", "tools/call", fmt.Sprintf(`"name":%q,"arguments":{"n":%d}`, tool, n), `"progressToken":9007199254740993`))
+				for i := range n {
+					var params struct {
+						Token    json.RawMessage `json:"progressToken"`
+						Progress int             `json:"progress"`
+						Data     int             `json:"data"`
+					}
+					w := c.next()
+					if err := json.Unmarshal(w.Params, &params); err != nil || w.Method == "" {
+						t.Fatalf("message %d is %+v", i, w)
+					}
+					if params.Progress+params.Data != i {
+						t.Fatalf("message %d came as number %d", params.Progress+params.Data, i)
+					}
+					if tool == "burst" && string(params.Token) != "9007199254740993" {
+						t.Fatalf("token came back as %s", params.Token)
+					}
+				}
+				if w := c.next(); w.text() != "sent" {
+					t.Errorf("answer: %+v", w)
+				}
+			})
+		})
+	}
+}
+
+func TestProgressIsSentOnlyIfAsked(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	c := dial(t, s, modern)
+	c.send(modern.call("1", "burst", `"n":5`))
+	if w := c.next(); w.text() != "sent" {
+		t.Errorf("got %+v", w)
+	}
+	if err := Progress(t.Context(), 1, 2, ""); !errors.Is(err, ErrNoCall) {
+		t.Errorf("outside of a request: %v", err)
+	}
+}
+
+// Requests that wait for their client must not keep its answers from being read.
+func TestStdioAsksTheClientWithoutBlocking(t *testing.T) {
+	s, _ := newTestServer(t, Options{MaxConcurrent: 1})
+	c := dial(t, s, legacy)
+	const calls = 50
+	for i := range calls {
+		c.send(legacy.call(fmt.Sprintf(`"c%d"`, i), "ask", ""))
+	}
+	answered := 0
+	for answered < calls {
+		w := c.next()
+		switch {
+		case w.Method == "elicitation/create":
+			c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":{"action":"accept","content":{}}}`, w.ID))
+		case w.text() == "accept":
+			answered++
+		default:
+			t.Fatalf("got %+v", w)
+		}
+	}
+}
+
+func TestAskingFailsWithWords(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	c := dial(t, s, legacy)
+	for _, test := range []struct{ name, answer, want string }{
+		{"refused", `"error":{"code":-1,"message":"not now"}`, "the client refused elicitation/create: not now (-1)"},
+		{"garbled", `"result":[]`, "the client's answer to elicitation/create has a wrong shape"},
+	} {
+		c.send(legacy.call("1", "ask", ""))
+		asked := c.next()
+		c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,%s}`, asked.ID, test.answer))
+		if w := c.next(); w.Error == nil || w.Error.Message != test.want {
+			t.Errorf("%s: got %+v %s, want %q", test.name, w.Error, w.Result, test.want)
+		}
+	}
+	incapable := dial(t, s, modern)
+	incapable.send(strings.Replace(initialize, `"elicitation":{}`, "", 1))
+	incapable.next()
+	incapable.send(legacy.call("1", "ask", ""))
+	if w := incapable.next(); w.Error == nil || w.Error.Code != mcp.MISSING_REQUIRED_CLIENT_CAPABILITY {
+		t.Errorf("a client without the capability: %+v %s", w.Error, w.Result)
+	}
+}
+
+func TestStdioStopsWithItsContext(t *testing.T) {
+	stopped := errors.New("told to stop")
+	s, _ := newTestServer(t, Options{DrainTimeout: 500 * time.Millisecond})
+	c := dial(t, s, legacy)
+	c.send(legacy.call("1", "slow", `"ms":100`), legacy.call("2", "slow", `"ms":3600000`))
+	time.Sleep(50 * time.Millisecond)
+	c.stop(stopped)
+	if w := c.next(); string(w.ID) != "1" || w.text() != "done" {
+		t.Errorf("a request that ends in time: %+v", w)
+	}
+	if w := c.next(); string(w.ID) != "2" || !strings.Contains(w.text(), "stopping") {
+		t.Errorf("a request that does not: id %s %s", w.ID, w.Result)
+	}
+	c.wait(stopped)
+}
+
+type brokenWriter struct{}
+
+var errBroken = errors.New("nobody reads")
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestStdioEndsWhenNobodyReads(t *testing.T) {
+	s, _ := newTestServer(t, Options{DrainTimeout: time.Hour})
+	in, w := io.Pipe()
+	defer w.Close()
+	go io.WriteString(w, modern.call("1", "slow", `"ms":3600000`)+"\n"+modern.call("2", "echo", "")+"\n")
+	done := make(chan error, 1)
+	go func() { done <- s.ServeStdio(context.Background(), in, brokenWriter{}) }()
+	select {
+	case err := <-done:
+		if !errors.Is(err, errBroken) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("ServeStdio does not return")
+	}
+}
+
+func TestStdioReportsAReadError(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	lost := errors.New("line lost")
+	in, w := io.Pipe()
+	go func() {
+		io.WriteString(w, modern.call("1", "echo", `"text":"x"`)+"\n")
+		w.CloseWithError(lost)
+	}()
+	var out strings.Builder
+	if err := s.ServeStdio(t.Context(), in, &out); !errors.Is(err, lost) {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(out.String(), `"id":1`) {
+		t.Errorf("what was read before is unanswered: %q", out.String())
+	}
+}
+
+func TestStdioTellsOfChanges(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	old, stream := dial(t, s, legacy), dial(t, s, modern)
+	old.send(legacy.request("1", "resources/subscribe", `"uri":"test://watched"`))
+	old.next()
+	stream.send(modern.request("9007199254740993", "subscriptions/listen",
+		`"notifications":{"toolsListChanged":true,"resourceSubscriptions":["test://watched"]}`))
+	if w := stream.next(); w.Method != "notifications/subscriptions/acknowledged" {
+		t.Fatalf("first on the stream is %+v", w)
+	}
+	s.MCP().AddTool(mcp.NewTool("late"), nil)
+	s.MCP().AddPrompt(mcp.NewPrompt("late"), nil)
+	s.ResourceUpdated("test://unwatched")
+	s.ResourceUpdated("test://watched")
+	var got [2][]string
+	for range 3 {
+		got[0] = append(got[0], old.next().Method)
+	}
+	for range 2 {
+		w := stream.next()
+		if !strings.Contains(string(w.Params), `"io.modelcontextprotocol/subscriptionId":9007199254740993`) {
+			t.Errorf("%s does not name its stream: %s", w.Method, w.Params)
+		}
+		got[1] = append(got[1], w.Method)
+	}
+	want := [2][]string{
+		{"notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/updated"},
+		{"notifications/tools/list_changed", "notifications/resources/updated"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	stream.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9007199254740993}}`)
+	if rest := stream.end(); len(rest) != 0 {
+		t.Errorf("after its stream was closed: %+v", rest)
 	}
 }
