@@ -150,7 +150,7 @@ func protocolError(err error) *Error {
 func shapeProblem(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Sprintf("%s cannot be a %s", wrong.Field, wrong.Value)
+		return fmt.Sprintf("%s has the wrong type: %s", wrong.Field, wrong.Value)
 	}
 	return "see the schema of the method"
 }

@@ -67,7 +67,7 @@ func TestErrorsThatClientsAreMeantToSee(t *testing.T) {
 			`there is no resource "test://nope"; resources/list and resources/templates/list tell what there is`, `{"uri":"test://nope"}`},
 		{"resource that its handler misses", "resources/read", `"uri":"item://nope"`, [2]int{-32002, -32602},
 			`there is no resource "item://nope"; resources/list and resources/templates/list tell what there is`, `{"uri":"item://nope"}`},
-		{"params of a wrong shape", "tools/call", `"name":{}`, [2]int{-32602, -32602}, `the params of tools/call have a wrong shape: params.name cannot be a object`, ""},
+		{"params of a wrong shape", "tools/call", `"name":{}`, [2]int{-32602, -32602}, `the params of tools/call have a wrong shape: params.name has the wrong type: object`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for i, e := range eras {

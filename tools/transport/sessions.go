@@ -200,14 +200,14 @@ func (st *sessions) sweep() {
 	}
 	st.swept = now
 	for n, expires := range st.gone {
-		if now.After(expires) {
+		if !now.Before(expires) {
 			delete(st.gone, n)
 		}
 	}
 	for _, own := range st.live {
 		for _, s := range own {
 			switch {
-			case now.After(s.expires):
+			case !now.Before(s.expires):
 				st.remove(s)
 			case s.busy():
 				s.used = now
