@@ -84,9 +84,10 @@ func interruption(ctx context.Context, err error) *Error {
 }
 
 // noteFailure is a hook of mcp-go. It keeps the error behind an error response,
-// of which mcp-go itself passes on the text only.
-func noteFailure(ctx context.Context, _ any, _ mcp.MCPMethod, _ any, err error) {
-	if c := callFrom(ctx); c != nil {
+// of which mcp-go itself passes on the text only. Without an id it is called for
+// something else, and from anywhere.
+func noteFailure(ctx context.Context, id any, _ mcp.MCPMethod, _ any, err error) {
+	if c := callFrom(ctx); c != nil && id != nil {
 		c.failure = err
 	}
 }

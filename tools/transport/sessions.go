@@ -87,7 +87,7 @@ func (st *sessions) issue(owner string) *legacySession {
 }
 
 func (st *sessions) newSession(id string, n nonce, owner string, expires time.Time) *legacySession {
-	s := &legacySession{session: newLastingSession(id), nonce: n, owner: owner, expires: expires}
+	s := &legacySession{session: &session{id: id}, nonce: n, owner: owner, expires: expires}
 	s.ended, s.end = context.WithCancel(context.Background())
 	return s
 }

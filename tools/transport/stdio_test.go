@@ -1,11 +1,13 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 )
 
 func TestStdioAnswersEverythingReadBeforeTheEnd(t *testing.T) {
@@ -374,4 +377,130 @@ func TestStdioTellsOfChanges(t *testing.T) {
 	if rest := stream.end(); len(rest) != 0 {
 		t.Errorf("after its stream was closed: %+v", rest)
 	}
+}
+
+// quiet is a sender whose client never reads.
+type quiet struct{ stuck chan struct{} }
+
+func (q quiet) send([]byte) error {
+	<-q.stuck
+	return nil
+}
+
+// Who changes a tool must not wait for a client that does not read.
+func TestAListenerThatDoesNotReadIsCutOff(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	m, problem := scan([]byte(modern.request("1", "subscriptions/listen", `"notifications":{"toolsListChanged":true}`)))
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	out := quiet{make(chan struct{})}
+	c := s.newCall(t.Context(), s.newSession(), m, out, nil)
+	done := make(chan response, 1)
+	go func() { done <- s.handle(c) }()
+	waitFor(t, func() bool { f, _ := c.SubscriptionFilter(); return f.ToolsListChanged })
+	for i := range 2 * queuedInCall {
+		s.MCP().AddTool(mcp.NewTool(fmt.Sprint("t", i)), nil)
+	}
+	if context.Cause(c.ctx) != errSlow {
+		t.Errorf("the stream goes on: %v", context.Cause(c.ctx))
+	}
+	close(out.stuck)
+	<-done
+}
+
+// A legacy client without an open stream is told the latest changes when it opens
+// one, and costs nobody anything until then.
+func TestNoticesOfAnAbsentClientAreBounded(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	c := s.newSession()
+	c.Initialize()
+	if err := s.listen(c); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * queuedNotices {
+		s.MCP().AddTool(mcp.NewTool(fmt.Sprint("t", i)), nil)
+	}
+	s.MCP().AddPrompt(mcp.NewPrompt("latest"), nil)
+	var last mcp.JSONRPCNotification
+	n := len(c.queue())
+	for range n {
+		last = <-c.queue()
+	}
+	if n > queuedNotices || last.Method != "notifications/prompts/list_changed" {
+		t.Errorf("%d notices are kept, the last is %s", n, last.Method)
+	}
+}
+
+func TestNotifyingAfterTheAnswerFails(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	answered, errs := make(chan struct{}), make(chan error, 2)
+	s.MCP().AddTool(mcp.NewTool("late"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		go func() {
+			<-answered
+			errs <- Notify(ctx, "notifications/message", nil)
+			errs <- s.MCP().SendNotificationToClient(ctx, "notifications/message", nil)
+		}()
+		return nil, errors.New("noted")
+	})
+	c := dial(t, s, modern)
+	c.send(modern.call("1", "late", ""))
+	c.next()
+	close(answered)
+	if err := <-errs; !errors.Is(err, ErrNoCall) {
+		t.Errorf("Notify: %v", err)
+	}
+	if err := <-errs; !errors.Is(err, server.ErrNotificationChannelBlocked) {
+		t.Errorf("SendNotificationToClient: %v", err)
+	}
+	if rest := c.end(); len(rest) != 0 {
+		t.Errorf("it arrived all the same: %+v", rest)
+	}
+}
+
+// FuzzStdio feeds a connection anything at all: it must go on, write nothing but
+// JSON-RPC, and answer each request and each bad line once.
+func FuzzStdio(f *testing.F) {
+	f.Add([]byte(initialize + "\n" + legacy.call("1", "echo", `"text":"x"`) + "\n"))
+	f.Add([]byte(modern.call("1", "echo", "") + "\r\n" + modern.request(`"l"`, "subscriptions/listen", `"notifications":{"toolsListChanged":true}`)))
+	f.Add([]byte("{\n[]\nnull\n" + legacy.request("2", "resources/read", `"uri":"test://x"`) + "\n" + `{"jsonrpc":"2.0","id":1,"result":{}}`))
+	f.Add([]byte(legacy.request("3", "completion/complete", `"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"a","value":"b"}`)))
+	f.Add([]byte(legacy.request("4", "logging/setLevel", `"level":"debug"`) + "\n" + legacy.request("5", "tools/list", `"cursor":"!"`)))
+	f.Add([]byte(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":{}}}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s := New(Options{Logger: slog.New(slog.DiscardHandler), MaxMessage: 4096, CallTimeout: patience, MCP: []server.ServerOption{
+			server.WithResourceCapabilities(true, true), server.WithPromptCapabilities(true), server.WithLogging(), server.WithCompletions(),
+		}})
+		s.MCP().AddTool(mcp.NewTool("echo"), func(_ context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return mcp.NewToolResultText(r.GetString("text", "")), nil
+		})
+		var out strings.Builder
+		if err := s.ServeStdio(t.Context(), bytes.NewReader(in), &out); err != nil {
+			t.Fatal(err)
+		}
+		due, cancels := 0, false
+		for i, line := range bytes.Split(in, []byte("\n")) {
+			if i == 0 {
+				line = bytes.TrimPrefix(line, []byte("\ufeff"))
+			}
+			m, err := scan(line)
+			if len(bytes.TrimSpace(line)) > 0 && (err != nil || len(line) > 4096 || m.isRequest()) {
+				due++
+			}
+			cancels = cancels || m.method == "notifications/cancelled"
+		}
+		got := 0
+		for line := range strings.Lines(out.String()) {
+			var w wire
+			if err := json.Unmarshal([]byte(line), &w); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			if w.Method == "" {
+				got++
+			}
+		}
+		if got != due && !cancels {
+			t.Errorf("%d answers to %d requests in %q: %s", got, due, in, &out)
+		}
+	})
 }
