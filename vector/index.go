@@ -21,12 +21,6 @@ const (
 	// minShortlist is the least number of candidates, if there are so many,
 	// that a scan of the codes hands to the exact scores.
 	minShortlist = 64
-
-	// slack times the sum of the scales of two encoded vectors is six standard
-	// deviations and more of the error of their rough score: the error of a
-	// component is spread evenly over one scale, so its deviation is
-	// scale/sqrt(12), and so is that of its dot product with a unit vector.
-	slack = 1.7320508 // 6 / sqrt(12)
 )
 
 // Index finds the vectors nearest to a given one by cosine similarity. It lives
@@ -211,11 +205,14 @@ func (ix *Index) Nearest(ctx context.Context, vec []float32, k int, allow []uint
 }
 
 // rank replaces the rough scores of the shortlist by exact ones and returns the
-// best k. Documents that are too far behind to catch up are not even read.
+// best k. Documents that are too far behind to catch up are not even read: a
+// component's error is spread evenly over one step of its code, so the error of
+// a rough score has a deviation of hypot(scale, scale') / sqrt(12), and the sum
+// of both scales is between 3.4 and 4.9 deviations.
 func (ix *Index) rank(ctx context.Context, vec []float32, scale float32, shortlist []hit, k int) ([]hit, error) {
 	best := newTop(min(k, len(shortlist)))
 	for _, h := range shortlist {
-		if best.full() && h.score+slack*(scale+ix.slot.scale(h.slot)) < best.hits[0].score {
+		if best.full() && h.score+scale+ix.slot.scale(h.slot) < best.hits[0].score {
 			continue
 		}
 		doc, err := ix.docs.GetByID(ctx, documentID(h.row))

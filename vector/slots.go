@@ -17,8 +17,8 @@ const (
 	// documentBytes is what chromem keeps for a document beside its vector: the
 	// document, its id, and its entry in a map at the usual load. slotBytes is
 	// an entry of slots.of. Both were measured with a million rows.
-	documentBytes = 176
-	slotBytes     = 32
+	documentBytes = 112
+	slotBytes     = 28
 )
 
 // slots holds the codes of all vectors, densely: a row that is removed gives
