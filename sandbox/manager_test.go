@@ -245,7 +245,9 @@ func TestLimitsOfOneCall(t *testing.T) {
 			}
 			return Result{}, nil
 		},
-		"bulk":  func(context.Context, Call) (Result, error) { return Result{Output: []byte(strings.Repeat("1", 2<<10))}, nil },
+		"bulk": func(context.Context, Call) (Result, error) {
+			return Result{Output: []byte(strings.Repeat("1", 2<<10))}, nil
+		},
 		"prose": func(context.Context, Call) (Result, error) { return Result{Output: []byte("hello")}, nil },
 		"mute":  func(context.Context, Call) (Result, error) { return Result{}, nil },
 	}}

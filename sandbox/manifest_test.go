@@ -111,7 +111,7 @@ func TestClean(t *testing.T) {
 		"\u202eevil\u2066\u200b":   "evil",
 		"tag\U000e0041\U000e0042":  "tag",
 		"bad\xff\xfe":              "bad",
-		"👩‍👩‍👧 zażółć 日本":           "👩‍👩‍👧 zażółć 日本",
+		"👩‍👩‍👧 zażółć 日本":          "👩‍👩‍👧 zażółć 日本",
 	} {
 		if got := Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
