@@ -12,14 +12,17 @@ type function struct {
 	weight int64  // units of stack that a frame takes
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
+	tight  bool   // it needs a local for the fuel
 }
 
 // mark is a place for code of the rewriter.
 type mark struct {
-	at   int // offset in function.body
-	kind markKind
-	arg  int64 // cost of a charge, callee of a direct call
-	prev int   // charge: the mark before it in the same block, or -1
+	at    int // offset in function.body
+	kind  markKind
+	tight bool  // in a loop without calls: the fuel is in a local, too
+	arg   int64 // cost of a charge, callee of a direct call
+	prev  int   // charge: the mark before it in the same block, or -1
+	end   int   // loop without calls: the first mark after it; otherwise 0
 }
 
 type markKind uint8
@@ -27,6 +30,7 @@ type markKind uint8
 const (
 	markEntry    markKind = iota // charge, and check fuel and stack
 	markCharge                   // charge
+	markBefore                   // just before a loop: fetch the fuel if it is tight
 	markLoop                     // charge and check fuel
 	markBytes                    // charge the length on the stack, 16 bytes a unit, and check
 	markEntries                  // the same, an entry a unit
@@ -67,10 +71,12 @@ func analyse(m *module, lim Limits, exceptions bool) (fns []function, sticky str
 // frame is a block that is open. Instructions are charged at the mark cur,
 // which stands where control must pass to reach them.
 type frame struct {
-	isIf bool // and its else may follow
-	dead bool // after an instruction that never goes on
-	cur  int  // the mark, or -1: the next instruction needs a new one
-	last int  // the mark before, or -1
+	isIf  bool // and its else may follow
+	dead  bool // after an instruction that never goes on
+	calls bool // something in it called
+	cur   int  // the mark, or -1: the next instruction needs a new one
+	last  int  // the mark before, or -1
+	loop  int  // the mark of the loop that it is, or -1
 }
 
 func (f *frame) latest() int {
@@ -112,7 +118,7 @@ func (a *analysis) locals(limit int) int {
 func (a *analysis) body(nesting int) {
 	a.fn.body = make([]byte, 0, len(a.b)-a.pos)
 	a.mark(markEntry, 0, -1)
-	a.frames = append(a.frames, frame{cur: 0, last: -1})
+	a.frames = append(a.frames, frame{cur: 0, last: -1, loop: -1})
 	for len(a.frames) > 0 {
 		a.depth = len(a.frames)
 		a.next()
@@ -126,6 +132,7 @@ func (a *analysis) body(nesting int) {
 	}
 	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
 	mergeSmall(a.fn.marks)
+	a.fn.tight = markTight(a.fn.marks)
 }
 
 // instruction books the instruction just decoded and copies it.
@@ -138,12 +145,12 @@ func (a *analysis) instruction() {
 	}
 	switch a.op.flow {
 	case closing:
-		a.frames = a.frames[:len(a.frames)-1]
+		a.close()
 	case elseOf:
 		if top := a.top(); !top.isIf {
 			fail(ErrMalformed, a.at, hintRebuild, "else without if")
 		} else {
-			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest()}
+			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest(), calls: top.calls, loop: -1}
 		}
 	default:
 		a.instrs++
@@ -159,6 +166,8 @@ func (a *analysis) instruction() {
 		}
 	case call, tailCall:
 		a.callOp()
+	case openLoop:
+		a.mark(markBefore, 0, -1)
 	}
 	a.fn.body = append(a.fn.body, a.enc...)
 	a.control()
@@ -168,11 +177,12 @@ func (a *analysis) instruction() {
 func (a *analysis) control() {
 	switch a.op.flow {
 	case open:
-		a.frames = append(a.frames, frame{cur: a.top().cur, last: a.top().last})
+		a.frames = append(a.frames, frame{cur: a.top().cur, last: a.top().last, loop: -1})
 	case openIf:
-		a.frames = append(a.frames, frame{isIf: true, cur: -1, last: a.top().latest()})
+		a.frames = append(a.frames, frame{isIf: true, cur: -1, last: a.top().latest(), loop: -1})
 	case openLoop:
-		a.frames = append(a.frames, frame{cur: a.mark(markLoop, 0, -1), last: -1})
+		loop := a.mark(markLoop, 0, -1)
+		a.frames = append(a.frames, frame{cur: loop, last: -1, loop: loop})
 	case branch, jump:
 		for _, l := range a.labels {
 			a.leaveTo(int(l))
@@ -183,6 +193,18 @@ func (a *analysis) control() {
 		a.top().dead = true
 	case trap:
 		a.top().dead = true
+	}
+}
+
+// close ends the innermost block.
+func (a *analysis) close() {
+	f := *a.top()
+	a.frames = a.frames[:len(a.frames)-1]
+	if f.loop >= 0 && !f.calls {
+		a.fn.marks[f.loop].end = len(a.fn.marks)
+	}
+	if len(a.frames) > 0 && f.calls {
+		a.top().calls = true
 	}
 }
 
@@ -239,7 +261,7 @@ func (a *analysis) bulkOp(length int64) {
 }
 
 func (a *analysis) callOp() {
-	a.fn.calls = true
+	a.fn.calls, a.top().calls = true, true
 	direct := a.enc[0] == opCall || a.enc[0] == opReturnCall
 	switch {
 	case a.op.flow == tailCall && a.inRegisters(direct):
@@ -288,6 +310,21 @@ func mergeSmall(marks []mark) {
 			root[i] = r
 		}
 	}
+}
+
+// markTight finds the outermost loops without calls and marks everything in
+// them, and the place before them.
+func markTight(marks []mark) (any bool) {
+	end := 0
+	for i := range marks {
+		if i >= end && marks[i].kind == markLoop && marks[i].end > 0 {
+			end = marks[i].end
+			marks[i-1].tight = true // its markBefore
+			any = true
+		}
+		marks[i].tight = marks[i].tight || i < end
+	}
+	return any
 }
 
 // frameWeight estimates the native stack that a call takes, in units of about
