@@ -1,5 +1,7 @@
 package meter
 
+import "time"
+
 // function is one function body, decoded and encoded anew, with the places
 // at which the emitter adds code.
 type function struct {
@@ -13,6 +15,9 @@ type function struct {
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
 	tight  bool   // it needs a local for the fuel
+
+	sticky  string        // an instruction that changes more than memory and globals
+	compile time.Duration // see compileTime
 }
 
 // mark is a place for code of the rewriter.
@@ -40,32 +45,37 @@ const (
 )
 
 // analyse decodes all function bodies.
-func analyse(m *module, lim Limits, exceptions bool) (fns []function, sticky string) {
-	fns = make([]function, len(m.codes))
+func analyse(m *module, lim Limits, exceptions bool) []function {
+	fns := make([]function, len(m.codes))
 	p := &parser{module: m, lim: lim, exceptions: exceptions}
-	allLocals, allTargets := 0, 0
+	var total time.Duration
 	for i := range m.codes {
-		f := uint32(i) + m.nimport
 		a := analysis{
 			decoder: decoder{module: m, reader: &m.codes[i], parser: p},
 			fn:      &fns[i],
 		}
-		a.fn.sig = m.signature(f)
+		at := a.offset()
+		a.fn.sig = m.signature(uint32(i) + m.nimport)
 		if n := len(a.b); n > lim.Body {
-			overLimit(a.offset(), "bytes of a function", n, lim.Body)
+			overLimit(at, "bytes of a function", n, lim.Body)
 		}
-		if allLocals += a.locals(lim.Locals); allLocals > lim.AllLocals {
-			overLimit(a.offset(), "locals of all functions", allLocals, lim.AllLocals)
-		}
+		a.locals(lim.Locals)
 		a.body(lim.Nesting)
-		if allTargets += a.targets; allTargets > 64*lim.BranchTargets {
-			overLimit(a.offset(), "branch targets of all functions", allTargets, 64*lim.BranchTargets)
-		}
-		if sticky == "" {
-			sticky = a.sticky
+		if total += a.fn.compile; a.fn.compile > lim.CompileTime/4 || total > lim.CompileTime {
+			fail(ErrLimit, at, "Split large functions, optimize for size (`-Os`), or raise the limit if you trust its author.",
+				"estimated time to compile function %d: %v, all up to it: %v, limit %v", uint32(i)+m.nimport, a.fn.compile, total, lim.CompileTime)
 		}
 	}
-	return fns, sticky
+	return fns
+}
+
+// compileTime bounds what wazero v1.12 takes to compile a function of the
+// worst shape: a time quadratic in the basic blocks, a join for each block and
+// local (which also takes some 200 bytes of memory), and registers for each
+// instruction.
+func compileTime(bytes, blocks, locals int) time.Duration {
+	const each, square, join, perByte = 10_000, 6, 1_500, 3_000 // nanoseconds
+	return time.Duration(each + square*blocks*blocks + join*blocks*locals + perByte*bytes)
 }
 
 // frame is a block that is open. Instructions are charged at the mark cur,
@@ -89,16 +99,15 @@ func (f *frame) latest() int {
 // analysis walks one body and finds its basic blocks.
 type analysis struct {
 	decoder
-	fn      *function
-	frames  []frame
-	instrs  int // instructions that may hold a value in the frame
-	targets int
-	sticky  string
-	constI  int64 // value of the i32.const just before, or -1
+	fn     *function
+	frames []frame
+	instrs int   // instructions that may hold a value in the frame
+	blocks int   // basic blocks, those of the rewriter included
+	constI int64 // value of the i32.const just before, or -1
 }
 
-// locals reads the declarations and returns their number.
-func (a *analysis) locals(limit int) int {
+// locals reads the declarations.
+func (a *analysis) locals(limit int) {
 	n := a.count("groups of locals", limit)
 	a.fn.groups = uint32(n)
 	total := uint64(0)
@@ -112,11 +121,12 @@ func (a *analysis) locals(limit int) int {
 	}
 	a.nlocals = uint32(len(a.fn.sig.Params)) + uint32(total)
 	a.fn.next = a.nlocals
-	return int(total)
 }
 
 func (a *analysis) body(nesting int) {
-	a.fn.body = make([]byte, 0, len(a.b)-a.pos)
+	size := len(a.b) - a.pos
+	a.fn.body = make([]byte, 0, size)
+	a.blocks = 1 + checkBlocks
 	a.mark(markEntry, 0, -1)
 	a.frames = append(a.frames, frame{cur: 0, last: -1, loop: -1})
 	for len(a.frames) > 0 {
@@ -131,6 +141,7 @@ func (a *analysis) body(nesting int) {
 		a.malformed("bytes after the end of a function")
 	}
 	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
+	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
 	mergeSmall(a.fn.marks)
 	a.fn.tight = markTight(a.fn.marks)
 }
@@ -139,9 +150,8 @@ func (a *analysis) body(nesting int) {
 func (a *analysis) instruction() {
 	constI := a.constI
 	a.constI = -1
-	a.targets += len(a.labels)
-	if a.op.sticky && a.sticky == "" {
-		a.sticky = a.op.name
+	if a.op.sticky {
+		a.fn.sticky = a.op.name
 	}
 	switch a.op.flow {
 	case closing:
@@ -173,14 +183,21 @@ func (a *analysis) instruction() {
 	a.control()
 }
 
+// checkBlocks is the number of basic blocks that a check adds.
+const checkBlocks = 3
+
 // control opens and closes blocks as the instruction does.
 func (a *analysis) control() {
+	if a.op.flow != straight && a.op.flow != call {
+		a.blocks += 1 + len(a.labels)
+	}
 	switch a.op.flow {
 	case open:
 		a.frames = append(a.frames, frame{cur: a.top().cur, last: a.top().last, loop: -1})
 	case openIf:
 		a.frames = append(a.frames, frame{isIf: true, cur: -1, last: a.top().latest(), loop: -1})
 	case openLoop:
+		a.blocks += 1 + checkBlocks
 		loop := a.mark(markLoop, 0, -1)
 		a.frames = append(a.frames, frame{cur: loop, last: -1, loop: loop})
 	case branch, jump:
@@ -258,6 +275,7 @@ func (a *analysis) bulkOp(length int64) {
 		k = markBytes
 	}
 	a.mark(k, 0, -1)
+	a.blocks += checkBlocks
 }
 
 func (a *analysis) callOp() {
