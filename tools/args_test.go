@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"engram-mcp/memory"
 )
@@ -199,7 +200,7 @@ func FuzzArguments(f *testing.F) {
 		if err := s.read(again, &second); err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
-		if diff := cmp.Diff(first, second); diff != "" {
+		if diff := cmp.Diff(first, second, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("%s\n%s", again, diff)
 		}
 	})
