@@ -57,8 +57,6 @@ type Create struct {
 	// and need Admin. An id that exists already makes the change a duplicate.
 	ID        string
 	CreatedAt time.Time
-
-	vector []float32 // of the content, made before the transaction when the embedder is local
 }
 
 // Update changes fields of an engram. Nil fields stay as they are; a zero time
@@ -80,15 +78,14 @@ type Update struct {
 	ValidFrom   *time.Time
 	ValidTo     *time.Time
 	ExpiresAt   *time.Time
-
-	vector []float32
 }
 
 // Forget hides an engram. It can be restored.
 type Forget struct{ ID string }
 
 // Restore brings a forgotten engram back, or takes an engram back to an
-// earlier version of itself; either way a new version is made.
+// earlier version of itself; either way a new version is made. Its collections
+// and links stay as they are.
 type Restore struct {
 	ID      string
 	Version int64 // 0: as it was when it was forgotten
@@ -101,7 +98,6 @@ type Purge struct{ ID string }
 // SetLink creates a link, or changes the link with the same key.
 type SetLink struct {
 	Link
-	hasWeight bool
 }
 
 // Unlink removes a link. Relation empty removes every link from From to To.

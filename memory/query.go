@@ -94,8 +94,8 @@ type Version struct {
 	Version   int64          `json:"version"`
 	At        time.Time      `json:"at"`
 	Principal string         `json:"principal,omitempty"`
-	Change    string         `json:"change"`             // create, update, forget or restore
-	Fields    map[string]any `json:"fields,omitempty"`   // what it set
+	Change    string         `json:"change"`              // create, update, forget or restore
+	Fields    map[string]any `json:"fields,omitempty"`    // what it set
 	Compacted bool           `json:"compacted,omitempty"` // the values were compacted away
 }
 
@@ -108,7 +108,7 @@ type Stats struct {
 	Contexts    int64  `json:"contexts"`
 	Collections int64  `json:"collections"`
 	Ops         int64  `json:"ops"`
-	FileBytes   int64  `json:"file_bytes"` // with the write-ahead log
+	FileBytes   int64  `json:"file_bytes"`      // with the write-ahead log
 	Model       string `json:"model,omitempty"` // of the embedder; empty without one
 	Embedded    int64  `json:"embedded"`        // engrams with a vector of that model
 	Pending     int64  `json:"pending"`         // engrams that still wait for one

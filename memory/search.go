@@ -1,0 +1,327 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The shape of a search. Candidates are the best poolSize by words and by
+// meaning; they are scored in Go.
+const (
+	poolSize = 100
+	maxRank  = 1000 // the last rank that pages reach
+)
+
+// Search answers q from one snapshot: the same store and query give the same
+// answer, ttl aside. Any text is a legal query.
+func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
+	if err := q.complete(); err != nil {
+		return Found{}, err
+	}
+	offset, err := q.offset()
+	if err != nil {
+		return Found{}, err
+	}
+	terms := queryTerms(q.Text)
+	match := matchExpr(terms)
+	var near []int64
+	var cosines []float32
+	var out Found
+	if q.Mode != Text && strings.TrimSpace(q.Text) != "" && match != "" {
+		allow, err := s.allowed(ctx, q)
+		if err != nil {
+			return out, err
+		}
+		var why string
+		if near, cosines, why, err = s.nearest(ctx, q.Text, poolSize+offset, allow); err != nil {
+			return out, storage("search", err)
+		}
+		if why != "" {
+			out.Notes = append(out.Notes, why)
+		}
+	}
+	err = s.view(ctx, "search", func(v *view) error {
+		k := &seeker{view: v, Query: q, offset: offset}
+		if match == "" {
+			return k.newest(&out)
+		}
+		return k.ranked(match, near, cosines, &out)
+	})
+	return out, err
+}
+
+func (q *Query) complete() error {
+	switch {
+	case q.Limit < 0 || q.Limit > MaxPage:
+		return invalid("search", fmt.Sprintf("limit is %d", q.Limit), fmt.Sprintf("it goes from 1 to %d", MaxPage))
+	case q.Mode != "" && q.Mode != Hybrid && q.Mode != Text && q.Mode != Vector:
+		return invalid("search", "mode "+string(q.Mode), "use "+quoteList(string(Hybrid), string(Text), string(Vector)))
+	}
+	q.Limit = cmp.Or(q.Limit, 10)
+	q.Mode = cmp.Or(q.Mode, Hybrid)
+	return nil
+}
+
+// fingerprint ties a cursor to its query.
+func (q Query) fingerprint() uint32 {
+	q.Limit, q.Cursor, q.Explain = 0, "", false
+	h := sha256.Sum256(fmt.Appendf(nil, "%+v", q))
+	return binary.BigEndian.Uint32(h[:])
+}
+
+func (q Query) cursor(offset int) string {
+	b := binary.BigEndian.AppendUint32(nil, q.fingerprint())
+	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint(b, uint64(offset)))
+}
+
+func (q Query) offset() (int, error) {
+	if q.Cursor == "" {
+		return 0, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+	if err != nil || len(b) < 5 || binary.BigEndian.Uint32(b) != q.fingerprint() {
+		return 0, badCursor("search")
+	}
+	n, size := binary.Uvarint(b[4:])
+	if size <= 0 || n > 1<<31 {
+		return 0, badCursor("search")
+	}
+	return int(n), nil
+}
+
+// sql is f as SQL conditions on e, each with a leading AND.
+func (f Filter) sql(v *view, op string) (cond string, args []any, err error) {
+	k := &checker{op: op}
+	k.names("tags", f.Tags, MaxTags)
+	k.names("collections", f.Collections, MaxCollections)
+	k.unit("min_confidence", f.MinConfidence)
+	if k.err != nil {
+		return "", nil, k.err
+	}
+	var b strings.Builder
+	add := func(sql string, more ...any) {
+		b.WriteString(" AND " + sql)
+		args = append(args, more...)
+	}
+	if f.Context != "" {
+		add(`e.context = (SELECT row FROM grp WHERE kind = 'context' AND name = ?)`, f.Context)
+	}
+	if len(f.Collections) > 0 {
+		add(`EXISTS (SELECT 1 FROM member m JOIN grp g ON g.row = m.grp WHERE m.engram = e.row AND m.dead = 0 AND g.kind = 'collection'
+			AND g.name IN (SELECT value FROM json_each(?)) AND g.row NOT IN (SELECT value FROM json_each(?)))`, jsonText(f.Collections), jsonText(v.hiddenRows()))
+	}
+	for _, tag := range f.Tags {
+		add(`EXISTS (SELECT 1 FROM json_each(e.tags) WHERE value = ?)`, tag)
+	}
+	if f.Kind != "" {
+		add(`e.kind = ?`, f.Kind)
+	}
+	if f.Source != "" {
+		add(`e.source = ?`, f.Source)
+	}
+	if !f.After.IsZero() {
+		add(`e.ord >= ?`, ms(f.After))
+	}
+	if !f.Before.IsZero() {
+		add(`e.ord < ?`, ms(f.Before))
+	}
+	if !f.ValidAt.IsZero() {
+		add(`e.valid_from <= ? AND (e.valid_to = 0 OR e.valid_to > ?)`, ms(f.ValidAt), ms(f.ValidAt))
+	}
+	if f.MinConfidence > 0 {
+		add(`e.confidence >= ?`, f.MinConfidence)
+	}
+	return b.String(), args, nil
+}
+
+// allowed is the bitmap of rows that the filter and the caller's rights leave,
+// or nil when they leave nearly everything and checking the hits is cheaper.
+func (s *Store) allowed(ctx context.Context, q Query) (allow []uint64, err error) {
+	err = s.view(ctx, "search", func(v *view) error {
+		cond, args, err := q.Filter.sql(v, "search")
+		if err != nil || cond == "" && len(v.hidden) == 0 {
+			return err
+		}
+		rows, err := v.query(`SELECT e.row FROM engram e WHERE `+v.where("e")+cond, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		allow = []uint64{}
+		for rows.Next() {
+			var row int64
+			if err := rows.Scan(&row); err != nil {
+				return err
+			}
+			if need := int(row/64) + 1; need > len(allow) {
+				allow = append(allow, make([]uint64, need-len(allow))...)
+			}
+			allow[row/64] |= 1 << (row % 64)
+		}
+		return rows.Err()
+	})
+	return allow, err
+}
+
+// seeker is one search over one snapshot.
+type seeker struct {
+	*view
+	Query
+	offset int
+}
+
+// newest lists without a query.
+func (k *seeker) newest(out *Found) error {
+	cond, args, err := k.Filter.sql(k.view, "search")
+	if err != nil {
+		return err
+	}
+	found, err := k.load("1", cond+` ORDER BY e.created_at DESC, e.id DESC LIMIT ? OFFSET ?`, append(args, k.Limit+1, k.offset)...)
+	if err != nil {
+		return err
+	}
+	for i, e := range found {
+		if i == k.Limit {
+			out.Cursor = k.Query.cursor(k.offset + k.Limit)
+			break
+		}
+		out.Hits = append(out.Hits, Hit{Engram: e.Engram})
+	}
+	return nil
+}
+
+// wordHit is a candidate by words; bm25 is positive, higher is better.
+type wordHit struct {
+	row  int64
+	bm25 float64
+}
+
+func scanWordHit(r *sql.Rows) (h wordHit, err error) {
+	err = r.Scan(&h.row, &h.bm25)
+	h.bm25 = -h.bm25
+	return h, err
+}
+
+// wordsQuery ranks by BM25 first and looks at the engram of each match after:
+// full text is the outer loop, whatever the filter.
+func (k *seeker) wordsQuery(cond string) string {
+	return `SELECT words.rowid, bm25(words) AS score FROM words CROSS JOIN engram e ON e.row = words.rowid
+		WHERE words MATCH ? AND ` + k.where("e") + cond + ` ORDER BY score, words.rowid LIMIT ?`
+}
+
+// byWords returns the best most matches that the caller may see and the filter
+// lets through. The common case, where nearly all pass, does not touch the
+// engrams of worse matches.
+func (k *seeker) byWords(match string, most int) ([]wordHit, error) {
+	cond, args, err := k.Filter.sql(k.view, "search")
+	if err != nil {
+		return nil, err
+	}
+	if cond == "" && len(k.hidden) == 0 {
+		top, err := collect(k, scanWordHit, `SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY score, rowid LIMIT ?`, match, most)
+		if err != nil {
+			return nil, err
+		}
+		alive, err := k.visibleRows(top)
+		if err != nil || len(alive) == len(top) || len(top) < most {
+			return alive, err
+		}
+	}
+	all := append([]any{match}, args...)
+	return collect(k, scanWordHit, k.wordsQuery(cond), append(all, most)...)
+}
+
+// visibleRows drops the hits that have expired since they were indexed.
+func (k *seeker) visibleRows(hits []wordHit) ([]wordHit, error) {
+	rows := make([]int64, len(hits))
+	for i, h := range hits {
+		rows[i] = h.row
+	}
+	live, err := collect(k, single[int64], `SELECT e.row FROM engram e WHERE e.row IN (SELECT value FROM json_each(?)) AND `+k.where("e"), jsonText(rows))
+	if err != nil {
+		return nil, err
+	}
+	ok := make(map[int64]bool, len(live))
+	for _, row := range live {
+		ok[row] = true
+	}
+	return slices.DeleteFunc(hits, func(h wordHit) bool { return !ok[h.row] }), nil
+}
+
+// ranked scores the candidates and cuts out the page.
+func (k *seeker) ranked(match string, near []int64, cosines []float32, out *Found) error {
+	pool := min(max(poolSize, k.offset+k.Limit+1), maxRank)
+	var words []wordHit
+	if k.Mode != Vector {
+		var err error
+		if words, err = k.byWords(match, pool); err != nil {
+			return err
+		}
+	}
+	parts := map[int64]map[string]float64{}
+	part := func(row int64, name string, v float64) {
+		if parts[row] == nil {
+			parts[row] = map[string]float64{}
+		}
+		parts[row][name] = v
+	}
+	for _, h := range words {
+		part(h.row, "words", .6*h.bm25/words[0].bm25)
+	}
+	for i, row := range near {
+		if cosines[i] > 0 {
+			part(row, "meaning", .4*float64(cosines[i]))
+		}
+	}
+	rows := make([]int64, 0, len(parts))
+	for row := range parts {
+		rows = append(rows, row)
+	}
+	found, err := k.loadMatching(rows)
+	if err != nil {
+		return err
+	}
+	hits := make([]Hit, len(found))
+	for i, e := range found {
+		p := parts[e.row]
+		hits[i] = Hit{Engram: e.Engram, Score: p["words"] + p["meaning"], Parts: p}
+	}
+	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.ID, b.ID)) })
+	k.page(hits, out)
+	return nil
+}
+
+// loadMatching loads the rows that are visible and pass the filter: nearest
+// neighbours have not been checked for either.
+func (k *seeker) loadMatching(rows []int64) ([]loaded, error) {
+	cond, args, err := k.Filter.sql(k.view, "search")
+	if err != nil {
+		return nil, err
+	}
+	return k.load(`e.row IN (SELECT value FROM json_each(?))`, cond, append([]any{jsonText(rows)}, args...)...)
+}
+
+// page cuts out the hits that were asked for.
+func (k *seeker) page(hits []Hit, out *Found) {
+	if k.offset >= len(hits) {
+		return
+	}
+	hits = hits[k.offset:]
+	if len(hits) > k.Limit {
+		hits = hits[:k.Limit]
+		out.Cursor = k.Query.cursor(k.offset + k.Limit)
+	}
+	for i := range hits {
+		if !k.Explain {
+			hits[i].Parts = nil
+		}
+	}
+	out.Hits = hits
+}
