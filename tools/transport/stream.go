@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// errNoStream says that a client cannot be told anything but the answer.
+var errNoStream = errors.New("the client accepts no event stream")
+
+// nowhere takes messages for a client that cannot be told anything now.
+type nowhere struct{}
+
+func (nowhere) send([]byte) error { return errNoStream }
+
+// postStream writes the answer to one HTTP request: as JSON, or as a stream of
+// events from the first message that comes before the answer.
+type postStream struct {
+	streams bool // the client accepts a stream
+
+	mu   sync.Mutex
+	w    http.ResponseWriter
+	open bool // the stream has begun
+	done bool
+}
+
+// send writes one message as an event.
+func (p *postStream) send(msg []byte) error {
+	event := make([]byte, 0, len(msg)+32)
+	event = append(event, "event: message\ndata: "...)
+	event = append(event, msg...)
+	event = append(event, "\n\n"...)
+	return p.write(event)
+}
+
+// comment writes what clients ignore, so that the connection is seen to live.
+func (p *postStream) comment() error { return p.write([]byte(":\n\n")) }
+
+func (p *postStream) write(event []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done || !p.streams {
+		return errNoStream
+	}
+	rc := http.NewResponseController(p.w)
+	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer can; a server's own can
+	if !p.open {
+		p.open = true
+		p.w.Header().Set("Content-Type", "text/event-stream")
+		p.w.Header().Set("Cache-Control", "no-cache")
+		p.w.Header().Set("X-Accel-Buffering", "no")
+		p.w.WriteHeader(http.StatusOK)
+	}
+	if _, err := p.w.Write(event); err != nil {
+		return err
+	}
+	return rc.Flush()
+}
+
+// finish writes the answer, as the last event if the stream has begun.
+func (p *postStream) finish(status int, answer []byte) {
+	if p.begun() {
+		_ = p.send(answer) // a client that is gone needs no answer
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	writeJSON(p.w, status, answer)
+}
+
+// close keeps whoever still holds p from writing to a request that is over.
+func (p *postStream) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = true
+}
+
+func (p *postStream) begun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open
+}
+
+// keepAlive shows signs of life on a stream that has begun, until stop is called.
+func (p *postStream) keepAlive(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		tick := time.NewTicker(heartbeat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if p.begun() && p.comment() != nil {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return cancel
+}
+
+// acceptsStream reports whether the client of r takes an event stream. One that
+// says nothing of what it takes is given JSON, unless it asks for a stream.
+func acceptsStream(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(value, ",") {
+			switch media, _, _ := mime.ParseMediaType(part); media {
+			case "text/event-stream", "text/*", "*/*":
+				return true
+			}
+		}
+	}
+	return false
+}
