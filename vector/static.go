@@ -162,7 +162,7 @@ func (s *sum) addSpelling(word []byte, class class) {
 // that they cannot overflow, because a sum of floats depends on the processor.
 func (s *sum) unit() []float32 {
 	values := s.values[:s.table.dim]
-	shift, square := length(values)
+	shift, square := squaredLength(values)
 	if square == 0 {
 		values[0], square = 1, 1
 	}
@@ -174,9 +174,9 @@ func (s *sum) unit() []float32 {
 	return vector
 }
 
-// length returns the squared length of v after all its values are shifted right
+// squaredLength returns the squared length of v after all its values are shifted right
 // so far that each fits in 26 bits.
-func length(v []int64) (shift uint, square uint64) {
+func squaredLength(v []int64) (shift uint, square uint64) {
 	var most int64
 	for _, x := range v {
 		most = max(most, x, -x)

@@ -109,7 +109,7 @@ func (t *table) vocabulary() (map[string]int32, error) {
 		if word <= last {
 			return nil, fmt.Errorf("%w: word %d is out of order", ErrTable, row)
 		}
-		if !usable(t.scale(int32(row))) || !usable(t.weight(int32(row))) {
+		if !withinOne(t.scale(int32(row))) || !withinOne(t.weight(int32(row))) {
 			return nil, fmt.Errorf("%w: no number for word %d", ErrTable, row)
 		}
 		rows[word], last, rest = int32(row), word, rest[end+1:]
@@ -120,9 +120,9 @@ func (t *table) vocabulary() (map[string]int32, error) {
 	return rows, nil
 }
 
-// usable tells a scale or weight from what would spoil a sum. Both are at most 1
+// withinOne tells a scale or weight from what would spoil a sum. Both are at most 1
 // by their meaning, and a scale of 0 belongs to a row of zeros.
-func usable(x float32) bool { return x >= 0 && x <= 1 }
+func withinOne(x float32) bool { return x >= 0 && x <= 1 }
 
 func (t *table) row(i int32) []int8     { return t.values[int(i)*t.dim:][:t.dim:t.dim] }
 func (t *table) scale(i int32) float32  { return float32At(t.scales, i) }

@@ -33,7 +33,7 @@ func embed(t testing.TB, s *Static, texts ...string) [][]float32 {
 	return vectors
 }
 
-func cosine(a, b []float32) float64 {
+func alike(a, b []float32) float64 {
 	var dot float64
 	for i := range a {
 		dot += float64(a[i]) * float64(b[i])
@@ -44,7 +44,7 @@ func cosine(a, b []float32) float64 {
 // checkUnit fails unless v has length 1, which no NaN, infinity or zero vector has.
 func checkUnit(t testing.TB, text string, v []float32) {
 	t.Helper()
-	if length := math.Sqrt(cosine(v, v)); !(math.Abs(length-1) < 1e-5) {
+	if length := math.Sqrt(alike(v, v)); !(math.Abs(length-1) < 1e-5) {
 		t.Fatalf("the vector of %q has length %v", text, length)
 	}
 }
@@ -81,7 +81,7 @@ func TestStaticKnowsWhatIsNear(t *testing.T) {
 		{"emoji", "great 🐈", "🐈", "🚗"},
 	} {
 		v := embed(t, s, c.text, c.near, c.far)
-		if near, far := cosine(v[0], v[1]), cosine(v[0], v[2]); near <= far {
+		if near, far := alike(v[0], v[1]), alike(v[0], v[2]); near <= far {
 			t.Errorf("%s: %q is %.3f from %q but %.3f from %q", c.what, c.text, near, c.near, far, c.far)
 		}
 	}
@@ -176,7 +176,7 @@ func best(query []float32, targets [][]float32, k int) []int {
 	order := make([]int, len(targets))
 	scores := make([]float64, len(targets))
 	for i, v := range targets {
-		order[i], scores[i] = i, cosine(query, v)
+		order[i], scores[i] = i, alike(query, v)
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		switch {
