@@ -50,16 +50,26 @@ func (p *postStream) write(part []byte) error {
 	if p.done || !p.streams {
 		return errNoStream
 	}
+	return p.timely(func() error {
+		if !p.open {
+			p.open = true
+			p.w.Header().Set("Content-Type", "text/event-stream")
+			p.w.Header().Set("Cache-Control", "no-cache")
+			p.w.Header().Set("X-Accel-Buffering", "no")
+			p.w.WriteHeader(http.StatusOK)
+		}
+		_, err := p.w.Write(part)
+		return err
+	})
+}
+
+// timely writes and flushes within the write timeout. The deadline is lifted
+// afterwards: it would outlast a quiet spell, and the request.
+func (p *postStream) timely(write func() error) error {
 	rc := http.NewResponseController(p.w)
-	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer can; a server's own can
-	if !p.open {
-		p.open = true
-		p.w.Header().Set("Content-Type", "text/event-stream")
-		p.w.Header().Set("Cache-Control", "no-cache")
-		p.w.Header().Set("X-Accel-Buffering", "no")
-		p.w.WriteHeader(http.StatusOK)
-	}
-	if _, err := p.w.Write(part); err != nil {
+	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer can; that of a server can
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	if err := write(); err != nil {
 		return err
 	}
 	return rc.Flush()
@@ -68,13 +78,15 @@ func (p *postStream) write(part []byte) error {
 // finish writes the answer, as the last event if the stream has begun. Nothing is
 // written after it. A client that is gone needs no answer, so errors are ignored.
 func (p *postStream) finish(status int, answer []byte) {
-	if p.close() {
-		_, _ = p.w.Write(event(answer))
-		_ = http.NewResponseController(p.w).Flush()
-		return
-	}
-	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	writeJSON(p.w, status, answer)
+	begun := p.close()
+	_ = p.timely(func() error {
+		if begun {
+			_, err := p.w.Write(event(answer))
+			return err
+		}
+		writeJSON(p.w, status, answer)
+		return nil
+	})
 }
 
 // close keeps whoever still holds p from writing, and reports whether the stream
