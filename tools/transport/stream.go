@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -19,13 +18,15 @@ type nowhere struct{}
 func (nowhere) send([]byte) error { return errNoStream }
 
 // postStream writes the answer to one HTTP request: as JSON, or as a stream of
-// events from the first message that comes before the answer.
+// events from the first message that comes before the answer. While the stream is
+// open it shows signs of life. It must be closed.
 type postStream struct {
-	streams bool // the client accepts a stream
+	streams bool   // the client accepts a stream
+	gone    func() // called when the client cannot be reached any more
 
 	mu   sync.Mutex
 	w    http.ResponseWriter
-	open bool // the stream has begun
+	beat *time.Timer // not nil when the stream has begun
 	done bool
 }
 
@@ -34,6 +35,8 @@ func (p *postStream) send(msg []byte) error { return p.write(event(msg)) }
 
 // comment writes what clients ignore, so that the connection is seen to live.
 func (p *postStream) comment() error { return p.write([]byte(":\n\n")) }
+
+func (p *postStream) keepAlive() { _ = p.comment() } // write sees to errors
 
 // event renders a message as a server-sent event.
 func event(msg []byte) []byte {
@@ -50,9 +53,9 @@ func (p *postStream) write(part []byte) error {
 	if p.done || !p.streams {
 		return errNoStream
 	}
-	return p.timely(func() error {
-		if !p.open {
-			p.open = true
+	err := p.timely(func() error {
+		if p.beat == nil {
+			p.beat = time.AfterFunc(heartbeat, p.keepAlive)
 			p.w.Header().Set("Content-Type", "text/event-stream")
 			p.w.Header().Set("Cache-Control", "no-cache")
 			p.w.Header().Set("X-Accel-Buffering", "no")
@@ -61,6 +64,13 @@ func (p *postStream) write(part []byte) error {
 		_, err := p.w.Write(part)
 		return err
 	})
+	if err != nil {
+		p.done = true
+		p.gone()
+		return err
+	}
+	p.beat.Reset(heartbeat)
+	return nil
 }
 
 // timely writes and flushes within the write timeout. The deadline is lifted
@@ -95,33 +105,11 @@ func (p *postStream) close() (begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done = true
-	return p.open
-}
-
-func (p *postStream) begun() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open
-}
-
-// keepAlive shows signs of life on a stream that has begun, until stop is called.
-func (p *postStream) keepAlive(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		tick := time.NewTicker(heartbeat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if p.begun() && p.comment() != nil {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return cancel
+	if p.beat == nil {
+		return false
+	}
+	p.beat.Stop()
+	return true
 }
 
 // acceptsStream reports whether the client of r takes an event stream. One that

@@ -36,7 +36,7 @@ func TestWritesHaveADeadlineAndLeaveNone(t *testing.T) {
 		"beat":   func(p *postStream) { _ = p.comment() },
 	} {
 		w := &timedWriter{ResponseRecorder: httptest.NewRecorder()}
-		write(&postStream{w: w, streams: true})
+		write(&postStream{w: w, streams: true, gone: func() {}})
 		if w.set == 0 || !w.deadline.IsZero() || w.Body.Len() == 0 {
 			t.Errorf("%s: the deadline was set %d times and is %v; body %q", name, w.set, w.deadline, w.Body)
 		}
@@ -45,7 +45,7 @@ func TestWritesHaveADeadlineAndLeaveNone(t *testing.T) {
 
 func TestNothingIsWrittenAfterTheAnswer(t *testing.T) {
 	w := httptest.NewRecorder()
-	p := &postStream{w: w, streams: true}
+	p := &postStream{w: w, streams: true, gone: func() {}}
 	p.finish(200, []byte(`{"id":1}`))
 	if err := p.send([]byte(`{"late":1}`)); err != errNoStream {
 		t.Errorf("got %v", err)
