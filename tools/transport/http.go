@@ -278,10 +278,9 @@ func (e *endpoint) postModern(w http.ResponseWriter, r *http.Request, who Identi
 		e.serve(w, r, who, e.newCall(r.Context(), client, m, nil, nil))
 		return
 	}
-	// A request ends with its stream; one that is named could be anybody's.
-	if m.method != string(mcp.MethodNotificationCancelled) {
-		e.handle(e.newCall(r.Context(), client, m, nowhere{}, nil))
-	}
+	// A cancellation among these finds nothing, as each request has a session of
+	// its own: a request ends with its stream, and a named one could be anybody's.
+	e.handle(e.newCall(r.Context(), client, m, nowhere{}, nil))
 	w.WriteHeader(http.StatusAccepted)
 }
 
