@@ -112,6 +112,7 @@ type Store struct {
 	reads       accessLog
 	frequencies frequencies
 	statements  readStatements
+	items       itemCache
 }
 
 func (o Options) indexWait() time.Duration {
