@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -342,6 +343,42 @@ func TestRecall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every machine answers with the same bits: codes, shortlists and scores depend
+// on no kernel and on no fused multiply-add.
+func TestSameBitsOnEveryMachine(t *testing.T) {
+	bothKernels(t, func(t *testing.T, dot kernel) {
+		ctx := context.Background()
+		const dim, count = 100, 500
+		r := rand.New(rand.NewPCG(11, 12))
+		draw := func() []float32 {
+			v := make([]float32, dim)
+			for i := range v {
+				v[i] = r.Float32() - .5
+			}
+			return v
+		}
+		ix := newIndex(t, dim, dot)
+		for row := range int64(count) {
+			if err := ix.Put(ctx, []int64{row}, [][]float32{draw()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum := fnv.New64a()
+		for range 50 {
+			rows, scores, err := ix.Nearest(ctx, draw(), 20, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range rows {
+				fmt.Fprintln(sum, rows[i], math.Float32bits(scores[i]))
+			}
+		}
+		if got, want := sum.Sum64(), uint64(0xf4f39e78c7a3068d); got != want {
+			t.Errorf("answers sum up to %#x, want %#x", got, want)
+		}
+	})
 }
 
 // The exact scores are chromem's, up to its rounding, and so is their order.
