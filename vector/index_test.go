@@ -95,8 +95,8 @@ func TestIndexAgreesWithModel(t *testing.T) {
 					}
 				},
 				"": func(t *rapid.T) {
-					if got := ix.Stats().Vectors; got != len(held) {
-						t.Fatalf("holds %d vectors, want %d", got, len(held))
+					if got, docs := ix.Stats().Vectors, ix.docs.Count(); got != len(held) || docs != len(held) {
+						t.Fatalf("holds %d vectors and %d documents, want %d", got, docs, len(held))
 					}
 					q := vec.Draw(t, "query")
 					k := rapid.IntRange(-1, 40).Draw(t, "k")
