@@ -10,5 +10,5 @@
 // it lives in memory, is filled from the store at start, and losing it loses
 // nothing.
 //
-// Every failure is an [*Error] with a kind and a hint.
+// A failure that someone can remedy is an [*Error] with a kind and a hint.
 package vector

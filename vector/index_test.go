@@ -16,6 +16,17 @@ import (
 	"pgregory.net/rapid"
 )
 
+// The store declares what it needs of an index and of an embedder in its own
+// words; these are they.
+var (
+	_ interface {
+		Put(ctx context.Context, rows []int64, vecs [][]float32) error
+		Delete(ctx context.Context, rows []int64) error
+		Nearest(ctx context.Context, vec []float32, k int, allow []uint64) (rows []int64, scores []float32, err error)
+	} = (*Index)(nil)
+	_ = []Embedder{None{}, (*Cached)(nil), (*Remote)(nil)}
+)
+
 // newIndex returns an empty index that uses the given kernel.
 func newIndex(t testing.TB, dim int, dot kernel) *Index {
 	t.Helper()
