@@ -24,7 +24,7 @@ var (
 		Delete(ctx context.Context, rows []int64) error
 		Nearest(ctx context.Context, vec []float32, k int, allow []uint64) (rows []int64, scores []float32, err error)
 	} = (*Index)(nil)
-	_ = []Embedder{None{}, (*Cached)(nil), (*Remote)(nil)}
+	_ = []Embedder{None{}, (*Static)(nil), (*Remote)(nil), (*Cached)(nil)}
 )
 
 // newIndex returns an empty index that uses the given kernel.
