@@ -142,7 +142,6 @@ func (a *analysis) body(nesting int) {
 	}
 	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
 	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
-	mergeSmall(a.fn.marks)
 	a.fn.tight = markTight(a.fn.marks)
 }
 

@@ -157,6 +157,7 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	clampSizes(&m, lim)
 	fns := analyse(&m, lim, o.Exceptions)
 	for i := range fns {
+		mergeSmall(fns[i].marks)
 		info.Sticky = cmp.Or(info.Sticky, fns[i].sticky)
 		info.CompileTime += fns[i].compile
 	}
