@@ -12,6 +12,7 @@ type function struct {
 	body   []byte
 	marks  []mark // in order of their places
 	weight int64  // units of stack that a frame takes
+	cost   int64  // of all its code, each instruction once
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
 	tight  bool   // it needs a local for the fuel
@@ -33,7 +34,7 @@ type mark struct {
 type markKind uint8
 
 const (
-	markEntry    markKind = iota // charge, and check fuel and stack
+	markEntry    markKind = iota // charge, and check as far as needed
 	markCharge                   // charge
 	markBefore                   // just before a loop: fetch the fuel if it is tight
 	markLoop                     // charge and check fuel
@@ -143,6 +144,11 @@ func (a *analysis) body(nesting int) {
 	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
 	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
 	a.fn.tight = markTight(a.fn.marks)
+	for _, m := range a.fn.marks {
+		if m.kind == markEntry || m.kind == markCharge || m.kind == markLoop {
+			a.fn.cost += m.arg
+		}
+	}
 }
 
 // instruction books the instruction just decoded and copies it.

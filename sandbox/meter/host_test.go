@@ -27,17 +27,19 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 type engine struct {
 	name   string
 	config func() wazero.RuntimeConfig
-	depth  uint64 // what the engine bears
+	depth  uint64
+	slice  int64
 }
 
 var engines = []engine{
-	{"compiler", wazero.NewRuntimeConfigCompiler, 10_000},
-	{"interpreter", wazero.NewRuntimeConfigInterpreter, 1_900},
+	{"compiler", wazero.NewRuntimeConfigCompiler, meter.CompilerDepth, meter.CompilerSlice},
+	{"interpreter", wazero.NewRuntimeConfigInterpreter, meter.InterpreterDepth, meter.InterpreterSlice},
 }
 
 // host runs modules as a product does: it answers yield and keeps the tank.
 type host struct {
 	t    testing.TB
+	e    engine
 	ctx  context.Context
 	rt   wazero.Runtime
 	tank *meter.Tank
@@ -45,7 +47,7 @@ type host struct {
 
 func newHost(t testing.TB, e engine, f api.CoreFeatures) *host {
 	ctx := context.Background()
-	h := &host{t: t, ctx: ctx, rt: wazero.NewRuntimeWithConfig(ctx, e.config().WithCoreFeatures(f))}
+	h := &host{t: t, e: e, ctx: ctx, rt: wazero.NewRuntimeWithConfig(ctx, e.config().WithCoreFeatures(f))}
 	t.Cleanup(func() { _ = h.rt.Close(ctx) })
 	_, err := h.rt.NewHostModuleBuilder(meter.ImportModule).
 		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(h.yield), nil, nil).Export(meter.Yield).
@@ -104,7 +106,7 @@ func (h *host) call(ctx context.Context, m api.Module, b budget, name string, ar
 }
 
 const (
-	deadline = 200 * time.Millisecond
+	deadline = 50 * time.Millisecond
 	// grace is how late a call may come back. What is measured is some
 	// milliseconds; the rest is for a machine that is busy otherwise.
 	grace = 3 * time.Second
@@ -117,7 +119,7 @@ func (h *host) stopped(m api.Module, name string, args ...uint64) error {
 	ctx, cancel := context.WithTimeout(h.ctx, deadline)
 	defer cancel()
 	start := time.Now()
-	_, spent, err := h.call(ctx, m, budget{fuel: 1 << 60, slice: 1_000_000, depth: 1_500}, name, args...)
+	_, spent, err := h.call(ctx, m, budget{fuel: 1 << 60, slice: h.e.slice, depth: h.e.depth}, name, args...)
 	late := time.Since(start) - deadline
 	h.t.Logf("%s: back %v after the deadline, fuel %d: %s", name, late.Round(time.Millisecond), spent, firstLine(err))
 	switch {

@@ -43,9 +43,20 @@ const (
 	ImportModule = "engram"  // module of the import Yield
 	Yield        = "__yield" // func(): asks the host for more fuel
 	Fuel         = "__fuel"  // global, mut i64: fuel left, negative is debt
-	Stack        = "__stack" // global, mut i64: call depth left, see [Options]
+	Stack        = "__stack" // global, mut i64: call depth left
 	Start        = "__start" // func(): the former start function
 	GlobalPrefix = "__g"     // global __g7: the module's global 7
+)
+
+// What wazero v1.12 bears. Its compiler stops a call at some 80 MB of native
+// stack, after the slow copying of it; a unit of depth is up to half a
+// kilobyte there, mostly a tenth of that. Its interpreter stops at 2,000
+// calls. A slice is some milliseconds of either.
+const (
+	CompilerDepth    = 10_000
+	InterpreterDepth = 1_900
+	CompilerSlice    = 1_000_000
+	InterpreterSlice = 100_000
 )
 
 // Options says what a module may be and have.

@@ -5,7 +5,7 @@
 # built by the test that runs it.
 set -e
 cd "$(dirname "$0")"
-wat2wasm --enable-tail-call src/kernels.wat -o kernels.wasm
+for f in kernels hostile; do wat2wasm --enable-tail-call src/$f.wat -o $f.wasm; done
 clang-19 --target=wasm32 -O2 -mbulk-memory -msimd128 -mmultivalue -mtail-call -nostdlib \
   -Wl,--no-entry -Wl,--strip-debug -o work-c.wasm src/work.c
 rustc --target wasm32-unknown-unknown -C opt-level=s -C linker=wasm-ld-14 -C linker-flavor=wasm-ld \
