@@ -84,7 +84,7 @@ func compileTime(bytes, blocks, locals int) time.Duration {
 type frame struct {
 	isIf  bool // and its else may follow
 	dead  bool // after an instruction that never goes on
-	calls bool // something in it called
+	calls bool // something in it called, or may have thrown
 	cur   int  // the mark, or -1: the next instruction needs a new one
 	last  int  // the mark before, or -1
 	loop  int  // the mark of the loop that it is, or -1
@@ -157,6 +157,9 @@ func (a *analysis) instruction() {
 	a.constI = -1
 	if a.op.sticky {
 		a.fn.sticky = a.op.name
+	}
+	if a.op.eh {
+		a.top().calls = true // a handler may find older locals than the throw left
 	}
 	switch a.op.flow {
 	case closing:

@@ -29,6 +29,7 @@ package meter
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -166,6 +167,9 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
+	if slices.ContainsFunc(m.globals, func(g global) bool { return g.mutable && g.typ == typeV128 }) {
+		info.Sticky = "global.set of a v128" // wazero shows the host only half of it
+	}
 	fns := analyse(&m, lim, o.Exceptions)
 	for i := range fns {
 		mergeSmall(fns[i].marks)
