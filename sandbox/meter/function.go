@@ -102,7 +102,7 @@ type analysis struct {
 	decoder
 	fn     *function
 	frames []frame
-	instrs int   // instructions that may hold a value in the frame
+	values int   // values that the frame may hold, vectors twice
 	blocks int   // basic blocks, those of the rewriter included
 	constI int64 // value of the i32.const just before, or -1
 }
@@ -141,7 +141,7 @@ func (a *analysis) body(nesting int) {
 	if !a.done() {
 		a.malformed("bytes after the end of a function")
 	}
-	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
+	a.fn.weight = frameWeight(int(a.nlocals)+slots(a.fn.sig.Results), a.values)
 	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
 	a.fn.tight = markTight(a.fn.marks)
 	for _, m := range a.fn.marks {
@@ -171,7 +171,7 @@ func (a *analysis) instruction() {
 			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest(), calls: top.calls, loop: -1}
 		}
 	default:
-		a.instrs++
+		a.values += a.produced()
 		a.charge(int64(a.op.cost))
 	}
 	switch a.op.flow {
@@ -288,11 +288,10 @@ func (a *analysis) bulkOp(length int64) {
 
 func (a *analysis) callOp() {
 	a.fn.calls, a.top().calls = true, true
-	direct := a.enc[0] == opCall || a.enc[0] == opReturnCall
 	switch {
-	case a.op.flow == tailCall && a.inRegisters(direct):
+	case a.op.flow == tailCall && inRegisters(a.callee()):
 		a.mark(markTail, 0, -1)
-	case direct:
+	case a.direct():
 		a.mark(markCall, int64(a.first), -1)
 	default:
 		a.mark(markIndirect, 0, -1)
@@ -304,14 +303,18 @@ func (a *analysis) callOp() {
 // an ordinary one, which keeps the frame.
 const tailRegisters = 6
 
-func (a *analysis) inRegisters(direct bool) bool {
-	var s Signature
-	if direct {
-		s = a.signature(a.first)
-	} else {
-		s = a.types[a.first]
-	}
+func inRegisters(s Signature) bool {
 	return len(s.Params) <= tailRegisters && len(s.Results) <= tailRegisters
+}
+
+// direct reports whether the call instruction names the function, not a type.
+func (a *analysis) direct() bool { return a.enc[0] == opCall || a.enc[0] == opReturnCall }
+
+func (a *analysis) callee() Signature {
+	if a.direct() {
+		return a.signature(a.first)
+	}
+	return a.types[a.first]
 }
 
 // maxEarly is how much may be charged early, with the block before, to save
@@ -353,8 +356,35 @@ func markTight(marks []mark) (any bool) {
 	return any
 }
 
-// frameWeight estimates the native stack that a call takes, in units of about
-// 128 bytes: see DESIGN.md for the figures behind it.
-func frameWeight(locals, instrs int) int64 {
-	return 1 + int64(locals)/16 + int64(instrs)/256
+// produced is the number of values that the instruction leaves in the frame,
+// at most.
+func (a *analysis) produced() int {
+	switch a.op.flow {
+	case call, tailCall:
+		return slots(a.callee().Results)
+	case open, openIf, openLoop:
+		return slots(a.block.Params) + slots(a.block.Results)
+	}
+	if a.enc[0] == prefixVector {
+		return 2
+	}
+	return 1
+}
+
+// slots is the room that values take, in words of 8 bytes.
+func slots(types []ValType) int {
+	n := len(types)
+	for _, t := range types {
+		if t == typeV128 {
+			n++
+		}
+	}
+	return n
+}
+
+// frameWeight estimates the native stack that a call takes, in units of up to
+// a kilobyte, from its parameters, locals and results, and from the values
+// that it computes: see DESIGN.md for the figures behind it.
+func frameWeight(named, values int) int64 {
+	return 1 + int64(named)/16 + int64(values)/256
 }

@@ -89,34 +89,39 @@ func TestDepthBoundsTheNativeStack(t *testing.T) {
 	h := newHost(t, engines[0], features)
 	// Each function counts its calls in memory before it calls itself.
 	count := join(i32c(0), i32c(0), ops(0x28, 2, 0), i32c(1), ops(0x6a, 0x36, 2, 0))
-	shapes := map[string]function{
-		"small":        {typeNone, code(count, ops(0x10, 0))},
-		"8 parameters": {typeUnary8, code(count, rep(8, 0x20, 1), ops(0x10, 0, 0x20, 0, 0x6a, 0x20, 7, 0x6a))},
-		"1000 locals":  {typeResult, manyLocals(1000, count)},
-		"1000 values":  {typeResult, code(count, rep(1000, 0x41, 0, 0x28, 2, 0), ops(0x10, 0), rep(1000, 0x6a))},
-		"500 vectors":  {typeNone, code(count, rep(500, 0x41, 0, 0xfd, 0, 4, 0), ops(0x10, 0), rep(500, 0x1a))},
-		"300 results":  {typeResult, code(count, rep(300, 0x10, 0, 0x10, 0, 0x6a, 0x1a), i32c(1))},
+	// Types 5 and 6 take or return very many vectors.
+	wide := sec(1, vec(ops(0x60, 0, 0), ops(0x60, 1, 0x7f, 1, 0x7f), ops(0x60, 0, 1, 0x7f), ops(0x60, 0, 0), ops(0x60, 0, 0),
+		join(ops(0x60, 0), uleb(250), rep(250, 0x7b)), join(ops(0x60), uleb(250), rep(250, 0x7b), ops(0))))
+	wideModule := func(typ byte, body []byte) []byte {
+		return module(wide, sec(3, vec(ops(typeNone), ops(typ))), sec(5, ops(1, 0, 1)), sec(7, vec(join(str("run"), ops(0, 0)))),
+			sec(10, vec(sized(code(ops(0x10, 1), rep(250*int(6-typ), 0x1a))), sized(body))))
 	}
-	for name, f := range shapes {
+	vectors := func(n int) []byte { return rep(n, 0x41, 0, 0xfd, 0, 4, 0) }
+	shapes := map[string][]byte{
+		"small":       simple(function{typeNone, code(count, ops(0x10, 0))}),
+		"1000 locals": simple(function{typeResult, manyLocals(1000, count)}),
+		"1000 values": simple(function{typeResult, code(count, rep(1000, 0x41, 0, 0x28, 2, 0), ops(0x10, 0), rep(1000, 0x6a))}),
+		"500 vectors": simple(function{typeResult, code(count, vectors(500), ops(0x10, 0, 0x1a), rep(499, 0xfd, 0x51), ops(0xfd, 0x53))}),
+		"300 calls":   simple(function{typeResult, code(count, rep(300, 0x10, 0, 0x10, 0, 0x6a, 0x1a), i32c(1))}),
+		"250 results": wideModule(5, code(count, ops(0x10, 1))),
+		"250 params":  module(wide, sec(3, vec(ops(typeNone), ops(6))), sec(5, ops(1, 0, 1)), sec(7, vec(join(str("run"), ops(0, 0)))), sec(10, vec(sized(code(vectors(250), ops(0x10, 1))), sized(code(count, vectors(250), ops(0x10, 1)))))),
+		"250 unused":  module(wide, sec(3, vec(ops(typeNone), ops(5))), sec(5, ops(1, 0, 1)), sec(7, vec(join(str("run"), ops(0, 0)))), sec(10, vec(sized(code(count, ops(0x10, 0), i32c(0), ops(0x04, 0x40, 0x10, 1), rep(250, 0x1a), ops(0x0b))), sized(code(vectors(250)))))),
+	}
+	for name, wasm := range shapes {
 		t.Run(name, func(t *testing.T) {
 			h.t = t
-			plain, metered := simple(f), rewrite(t, simple(f), meter.Options{})
-			args := make([]uint64, 8)
-			if f.typ != typeUnary8 {
-				args = nil
-			}
-			p := h.instantiate(plain)
-			if _, err := p.ExportedFunction("run").Call(h.ctx, args...); err == nil {
+			p := h.instantiate(wasm)
+			if _, err := p.ExportedFunction("run").Call(h.ctx); err == nil {
 				t.Fatal("no stack overflow")
 			}
 			overflow, _ := p.Memory().ReadUint32Le(0)
-			m := h.instantiate(metered)
-			if _, _, err := h.call(h.ctx, m, budget{fuel: 1 << 60, slice: 1 << 30, depth: meter.CompilerDepth}, "run", args...); !errors.Is(err, errStack) {
+			m := h.instantiate(rewrite(t, wasm, meter.Options{}))
+			if _, _, err := h.call(h.ctx, m, budget{fuel: 1 << 60, slice: 1 << 30, depth: meter.CompilerDepth}, "run"); !errors.Is(err, errStack) {
 				t.Fatalf("ended with %v", firstLine(err))
 			}
 			calls, _ := m.Memory().ReadUint32Le(0)
 			const stack = 80 << 20 // wazero gives up when it would grow beyond this
-			frame := stack / float64(overflow)
+			frame := stack / float64(max(overflow, 1))
 			t.Logf("frame %.0f bytes, %.1f units: %.0f bytes a unit", frame, meter.CompilerDepth/float64(calls), frame*float64(calls)/meter.CompilerDepth)
 			if unit := frame * float64(calls) / meter.CompilerDepth; unit > 1024 {
 				t.Errorf("%.0f bytes of native stack for a unit of depth", unit)

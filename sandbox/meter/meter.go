@@ -50,8 +50,8 @@ const (
 )
 
 // What wazero v1.12 bears. Its compiler stops a call at some 80 MB of native
-// stack, after the slow copying of it; a unit of depth is up to half a
-// kilobyte there, mostly a tenth of that. Its interpreter stops at 2,000
+// stack, after the slow copying of it; a unit of depth is up to a kilobyte
+// there, in ordinary code less than 100 bytes. Its interpreter stops at 2,000
 // calls. A slice is some milliseconds of either.
 const (
 	CompilerDepth    = 10_000

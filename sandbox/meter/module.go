@@ -391,11 +391,18 @@ func (p *parser) globalType(r *reader) (typ byte, mutable bool) {
 	return typ, m == 1
 }
 
+// maxExpr bounds a constant expression: a sum of some terms, where compilers
+// write one or two instructions.
+const maxExpr = 256
+
 // expr skips a constant expression and keeps it.
 func (p *parser) expr(r *reader) expr {
 	from := *r
 	d := decoder{module: p.module, reader: r, parser: p, constant: true}
 	for d.next(); d.op.flow != closing; d.next() {
+	}
+	if n := r.pos - from.pos; n > maxExpr {
+		overLimit(from.offset(), "bytes of a constant expression", n, maxExpr)
 	}
 	return expr{reader{b: from.b[from.pos:r.pos], base: from.offset()}}
 }

@@ -85,6 +85,7 @@ func TestRefusals(t *testing.T) {
 		{"many tables", withSections([]function{empty}, sec(4, uleb(17), rep(17, 0x70, 0, 1)), sec(5, ops(1, 0, 1))), meter.ErrLimit, "tables: 17", "limit"},
 		{"memory bomb", withSections([]function{empty}, sec(5, join(ops(1, 0), uleb(60_000)))), meter.ErrLimit, "memory pages at start: 60000, limit 512", "initial-memory"},
 		{"globals", module(sec(6, uleb(5000), rep(5000, 0x7f, 0, 0x41, 0, 0x0b))), meter.ErrLimit, "globals: 5000", "limit"},
+		{"constant expression", module(sec(6, vec(join(ops(0x7f, 0), rep(200, 0x41, 0), rep(199, 0x6a), ops(0x0b))))), meter.ErrLimit, "constant expression: 600", "limit"},
 		{"custom sections", module(rep(300, 0, 2, 1, 'x')), meter.ErrLimit, "custom sections: 257", "limit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
