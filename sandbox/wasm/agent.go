@@ -301,7 +301,7 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 // job prepares a call on an instance.
 func (a *agent) job(g *guest, c sandbox.Call, input []byte) *job {
 	j := &job{guest: g, call: c, agent: a, turn: turn{gate: a.rt.gate}, input: input, exit: -1}
-	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: slice}
+	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: a.code.engine.slice}
 	j.clock = clock{start: time.Now().Add(-g.elapsed), elapsed: g.elapsed}
 	return j
 }

@@ -118,7 +118,7 @@ func (g *guest) reset(s *state) bool {
 	if len(mem) != s.memory.size {
 		return false
 	}
-	s.memory.restore(mem)
+	s.memory.restore(mem, g.mem.mapped)
 	for i, v := range g.globals {
 		v.Set(s.globals[i])
 	}
@@ -168,10 +168,6 @@ func jobOf(ctx context.Context) *job {
 
 // errExit ends a guest that called proc_exit.
 var errExit = errors.New("exit")
-
-// slice is the fuel that a guest gets at a time: at most a few milliseconds of
-// work, during which nobody can stop it.
-const slice = 1_000_000
 
 // invoke calls an export and returns its result (0 if it has none). The error
 // is of the sandbox.

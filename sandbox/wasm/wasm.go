@@ -129,6 +129,7 @@ type engine struct {
 	rt     wazero.Runtime
 	cached bool
 	depth  uint64 // of calls, in units of the meter
+	slice  int64  // fuel that a guest gets at a time
 }
 
 // Call depths that the engines bear, in the meter's units of stack. wazero's
@@ -137,6 +138,13 @@ type engine struct {
 const (
 	compilerDepth    = 10_000
 	interpreterDepth = 1_900
+)
+
+// Slices of fuel. A guest works on one for a few milliseconds at most, and
+// nothing can stop it meanwhile.
+const (
+	compilerSlice    = 1_000_000
+	interpreterSlice = 100_000
 )
 
 // userFeatures leave out what costs memory that nothing bounds (exception
@@ -162,11 +170,12 @@ func (r *Runtime) engine(kind engineKind) (*engine, error) {
 
 func newEngine(kind engineKind, cache wazero.CompilationCache) (*engine, error) {
 	ctx := context.Background()
-	e := &engine{kind: kind, depth: compilerDepth}
+	e := &engine{kind: kind, depth: compilerDepth, slice: compilerSlice}
 	features := userFeatures
 	cfg := wazero.NewRuntimeConfig()
 	if kind&interpreter != 0 {
-		cfg, e.depth, cache = wazero.NewRuntimeConfigInterpreter(), interpreterDepth, nil
+		cfg, cache = wazero.NewRuntimeConfigInterpreter(), nil
+		e.depth, e.slice = interpreterDepth, interpreterSlice
 	}
 	if kind&trusted != 0 {
 		features |= experimental.CoreFeaturesExceptionHandling
