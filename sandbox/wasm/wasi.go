@@ -182,11 +182,17 @@ func fdWrite(j *job, s []uint64) uint64 {
 		if fd == wasiStdout && j.agent.command {
 			j.appendOutput(buf)
 		} else {
-			j.stderr.write(buf, func(line []byte) { j.logLine(slog.LevelInfo, line) })
+			j.stderr.write(buf, j.printed)
 		}
 		return true
 	})
 	return j.put32(uint32(s[3]), uint32(total))
+}
+
+// printed logs a line that a program wrote to stderr.
+func (j *job) printed(line []byte) {
+	j.lastLine = append(j.lastLine[:0], line...)
+	j.logLine(slog.LevelInfo, line)
 }
 
 // A lineBuffer cuts what is written to it into lines.
