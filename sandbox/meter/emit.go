@@ -243,60 +243,67 @@ func (e *emitter) codeSection() {
 	}
 }
 
+// ownLocals are the locals that the rewriter adds to a function, as far as it
+// needs them.
+type ownLocals struct{ depth, length, fuel uint32 }
+
 func (e *emitter) function(f *function) {
-	own := uint32(0)
-	depth, length := f.next, f.next
-	if f.calls {
-		own++
-		length++
+	var own ownLocals
+	next, n, decl := f.next, uint32(0), [6]byte{}
+	add := func(local *uint32, needed bool, typ byte) {
+		if needed {
+			*local = next + n
+			decl[2*n], decl[2*n+1] = 1, typ
+			n++
+		}
 	}
-	if f.bulk {
-		own++
-	}
-	e.u32(f.groups + own)
+	add(&own.depth, f.calls, 0x7e)
+	add(&own.fuel, f.tight, 0x7e)
+	add(&own.length, f.bulk, 0x7f)
+	e.u32(f.groups + n)
 	e.byte(f.locals...)
-	if f.calls {
-		e.byte(1, 0x7e)
-	}
-	if f.bulk {
-		e.byte(1, 0x7f)
-	}
+	e.byte(decl[:2*n]...)
 	from := 0
-	for _, m := range f.marks {
+	for i := range f.marks {
+		m := &f.marks[i]
 		e.byte(f.body[from:m.at]...)
 		from = m.at
-		e.mark(f, m, depth, length)
+		e.mark(f, m, own)
 	}
 	e.byte(f.body[from:]...)
 }
 
-// mark writes the code of one mark. depth and length are the locals of the
-// rewriter.
-func (e *emitter) mark(f *function, m mark, depth, length uint32) {
+// mark writes the code of one mark.
+func (e *emitter) mark(f *function, m *mark, own ownLocals) {
 	switch m.kind {
 	case markCharge:
-		e.charge(m.arg)
+		e.charge(m, own)
+	case markBefore:
+		if m.tight {
+			e.op(opGlobalGet, e.fuel)
+			e.op(opLocalSet, own.fuel)
+		}
 	case markLoop:
-		e.charge(m.arg)
-		e.check(func() { e.op(opGlobalGet, e.fuel) }, func() {})
+		e.charge(m, own)
+		e.checkFuel(m, own)
 	case markEntry:
-		e.charge(m.arg)
+		e.charge(m, own)
 		if f.calls {
-			e.enter(f, depth)
+			e.enter(f, own)
 		}
 	case markBytes, markEntries:
-		e.chargeLength(m.kind, length)
+		e.chargeLength(m, own)
 	case markCall:
-		callee := int64(m.arg) - int64(e.nimport)
+		callee := m.arg - int64(e.nimport)
 		if callee >= 0 && !e.fns[callee].calls {
 			return // it has no use for the depth
 		}
 		fallthrough
 	case markIndirect:
-		e.op(opLocalGet, depth)
+		e.op(opLocalGet, own.depth)
 		e.op(opGlobalSet, e.stack)
 	case markTail:
-		e.op(opLocalGet, depth)
+		e.op(opLocalGet, own.depth)
 		e.i64(f.weight)
 		e.byte(opI64Add)
 		e.op(opGlobalSet, e.stack)
@@ -314,42 +321,75 @@ func (e *emitter) i64(v int64) {
 }
 
 // charge takes a known cost from the fuel.
-func (e *emitter) charge(cost int64) {
-	if cost == 0 {
+func (e *emitter) charge(m *mark, own ownLocals) {
+	if m.arg == 0 {
 		return
 	}
 	e.sites++
-	e.op(opGlobalGet, e.fuel)
-	e.i64(cost)
+	e.getFuel(m, own)
+	e.i64(m.arg)
 	e.byte(opI64Sub)
+	e.setFuel(m, own)
+}
+
+// getFuel and setFuel keep the fuel of a loop without calls in a local, which
+// lives in a register, and write it through to the global. Fetching it from
+// the global in each pass would make each pass wait for the store of the one
+// before.
+func (e *emitter) getFuel(m *mark, own ownLocals) {
+	if m.tight {
+		e.op(opLocalGet, own.fuel)
+		return
+	}
+	e.op(opGlobalGet, e.fuel)
+}
+
+func (e *emitter) setFuel(m *mark, own ownLocals) {
+	if m.tight {
+		e.op(opLocalTee, own.fuel)
+	}
 	e.op(opGlobalSet, e.fuel)
 }
 
-// check calls yield if the i64 that value leaves is negative.
-func (e *emitter) check(value, before func()) {
-	value()
+// yieldIfNegative calls yield if the i64 on the stack is negative, between
+// what before and after write. The call stands in the else of an empty if:
+// where two ways meet, wazero gives each variable the place that it has on the
+// way written first, and that must be the way without the call, or every pass
+// of a loop would fetch its variables from memory for a call that it does not
+// make.
+func (e *emitter) yieldIfNegative(before, after func()) {
 	e.i64(0)
-	e.byte(opI64LtS, opIf, emptyBlock)
+	e.byte(opI64GeS, opIf, emptyBlock, opElse)
 	before()
 	e.op(opCall, e.yield)
+	after()
 	e.byte(opEnd)
 }
 
-// enter computes the depth that is left for callees and checks it together
-// with the fuel: their sum is negative in the sign bit if one of them is. The
-// global shows the host a depth below zero; otherwise it is set at each call.
-func (e *emitter) enter(f *function, depth uint32) {
-	e.check(func() {
-		e.op(opGlobalGet, e.stack)
-		e.i64(f.weight)
-		e.byte(opI64Sub)
-		e.op(opLocalTee, depth)
-		e.op(opGlobalGet, e.fuel)
-		e.byte(opI64Or)
-	}, func() {
-		e.op(opLocalGet, depth)
-		e.op(opGlobalSet, e.stack)
+func (e *emitter) checkFuel(m *mark, own ownLocals) {
+	e.getFuel(m, own)
+	e.yieldIfNegative(func() {}, func() {
+		if m.tight {
+			e.op(opGlobalGet, e.fuel)
+			e.op(opLocalSet, own.fuel)
+		}
 	})
+}
+
+// enter computes the depth that is left for callees and checks it together
+// with the fuel: their union is negative if one of them is. The global shows
+// the host a depth below zero; otherwise it is set at each call.
+func (e *emitter) enter(f *function, own ownLocals) {
+	e.op(opGlobalGet, e.stack)
+	e.i64(f.weight)
+	e.byte(opI64Sub)
+	e.op(opLocalTee, own.depth)
+	e.op(opGlobalGet, e.fuel)
+	e.byte(opI64Or)
+	e.yieldIfNegative(func() {
+		e.op(opLocalGet, own.depth)
+		e.op(opGlobalSet, e.stack)
+	}, func() {})
 }
 
 // bytesPerUnit is how many bytes of memory one unit of fuel fills or copies.
@@ -357,17 +397,17 @@ const bytesPerUnit = 16
 
 // chargeLength takes the unsigned length on top of the stack from the fuel,
 // leaves it there, and checks: one such instruction may touch all memory.
-func (e *emitter) chargeLength(k markKind, length uint32) {
+func (e *emitter) chargeLength(m *mark, own ownLocals) {
 	e.sites++
-	e.op(opLocalTee, length)
-	e.op(opGlobalGet, e.fuel)
-	e.op(opLocalGet, length)
+	e.op(opLocalTee, own.length)
+	e.getFuel(m, own)
+	e.op(opLocalGet, own.length)
 	e.byte(opI64ExtendU)
-	if k == markBytes {
+	if m.kind == markBytes {
 		e.i64(4) // 1<<4 == bytesPerUnit
 		e.byte(opI64ShrU)
 	}
 	e.byte(opI64Sub)
-	e.op(opGlobalSet, e.fuel)
-	e.check(func() { e.op(opGlobalGet, e.fuel) }, func() {})
+	e.setFuel(m, own)
+	e.checkFuel(m, own)
 }

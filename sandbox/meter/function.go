@@ -1,5 +1,7 @@
 package meter
 
+import "time"
+
 // function is one function body, decoded and encoded anew, with the places
 // at which the emitter adds code.
 type function struct {
@@ -12,14 +14,20 @@ type function struct {
 	weight int64  // units of stack that a frame takes
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
+	tight  bool   // it needs a local for the fuel
+
+	sticky  string        // an instruction that changes more than memory and globals
+	compile time.Duration // see compileTime
 }
 
 // mark is a place for code of the rewriter.
 type mark struct {
-	at   int // offset in function.body
-	kind markKind
-	arg  int64 // cost of a charge, callee of a direct call
-	prev int   // charge: the mark before it in the same block, or -1
+	at    int // offset in function.body
+	kind  markKind
+	tight bool  // in a loop without calls: the fuel is in a local, too
+	arg   int64 // cost of a charge, callee of a direct call
+	prev  int   // charge: the mark before it in the same block, or -1
+	end   int   // loop without calls: the first mark after it; otherwise 0
 }
 
 type markKind uint8
@@ -27,6 +35,7 @@ type markKind uint8
 const (
 	markEntry    markKind = iota // charge, and check fuel and stack
 	markCharge                   // charge
+	markBefore                   // just before a loop: fetch the fuel if it is tight
 	markLoop                     // charge and check fuel
 	markBytes                    // charge the length on the stack, 16 bytes a unit, and check
 	markEntries                  // the same, an entry a unit
@@ -36,41 +45,48 @@ const (
 )
 
 // analyse decodes all function bodies.
-func analyse(m *module, lim Limits, exceptions bool) (fns []function, sticky string) {
-	fns = make([]function, len(m.codes))
+func analyse(m *module, lim Limits, exceptions bool) []function {
+	fns := make([]function, len(m.codes))
 	p := &parser{module: m, lim: lim, exceptions: exceptions}
-	allLocals, allTargets := 0, 0
+	var total time.Duration
 	for i := range m.codes {
-		f := uint32(i) + m.nimport
 		a := analysis{
 			decoder: decoder{module: m, reader: &m.codes[i], parser: p},
 			fn:      &fns[i],
 		}
-		a.fn.sig = m.signature(f)
+		at := a.offset()
+		a.fn.sig = m.signature(uint32(i) + m.nimport)
 		if n := len(a.b); n > lim.Body {
-			overLimit(a.offset(), "bytes of a function", n, lim.Body)
+			overLimit(at, "bytes of a function", n, lim.Body)
 		}
-		if allLocals += a.locals(lim.Locals); allLocals > lim.AllLocals {
-			overLimit(a.offset(), "locals of all functions", allLocals, lim.AllLocals)
-		}
+		a.locals(lim.Locals)
 		a.body(lim.Nesting)
-		if allTargets += a.targets; allTargets > 64*lim.BranchTargets {
-			overLimit(a.offset(), "branch targets of all functions", allTargets, 64*lim.BranchTargets)
-		}
-		if sticky == "" {
-			sticky = a.sticky
+		if total += a.fn.compile; a.fn.compile > lim.CompileTime/4 || total > lim.CompileTime {
+			fail(ErrLimit, at, "Split large functions, optimize for size (`-Os`), or raise the limit if you trust its author.",
+				"estimated time to compile function %d: %v, all up to it: %v, limit %v", uint32(i)+m.nimport, a.fn.compile, total, lim.CompileTime)
 		}
 	}
-	return fns, sticky
+	return fns
+}
+
+// compileTime bounds what wazero v1.12 takes to compile a function of the
+// worst shape: a time quadratic in the basic blocks, a join for each block and
+// local (which also takes some 200 bytes of memory), and registers for each
+// instruction.
+func compileTime(bytes, blocks, locals int) time.Duration {
+	const each, square, join, perByte = 10_000, 6, 1_500, 3_000 // nanoseconds
+	return time.Duration(each + square*blocks*blocks + join*blocks*locals + perByte*bytes)
 }
 
 // frame is a block that is open. Instructions are charged at the mark cur,
 // which stands where control must pass to reach them.
 type frame struct {
-	isIf bool // and its else may follow
-	dead bool // after an instruction that never goes on
-	cur  int  // the mark, or -1: the next instruction needs a new one
-	last int  // the mark before, or -1
+	isIf  bool // and its else may follow
+	dead  bool // after an instruction that never goes on
+	calls bool // something in it called
+	cur   int  // the mark, or -1: the next instruction needs a new one
+	last  int  // the mark before, or -1
+	loop  int  // the mark of the loop that it is, or -1
 }
 
 func (f *frame) latest() int {
@@ -83,16 +99,15 @@ func (f *frame) latest() int {
 // analysis walks one body and finds its basic blocks.
 type analysis struct {
 	decoder
-	fn      *function
-	frames  []frame
-	instrs  int // instructions that may hold a value in the frame
-	targets int
-	sticky  string
-	constI  int64 // value of the i32.const just before, or -1
+	fn     *function
+	frames []frame
+	instrs int   // instructions that may hold a value in the frame
+	blocks int   // basic blocks, those of the rewriter included
+	constI int64 // value of the i32.const just before, or -1
 }
 
-// locals reads the declarations and returns their number.
-func (a *analysis) locals(limit int) int {
+// locals reads the declarations.
+func (a *analysis) locals(limit int) {
 	n := a.count("groups of locals", limit)
 	a.fn.groups = uint32(n)
 	total := uint64(0)
@@ -106,13 +121,14 @@ func (a *analysis) locals(limit int) int {
 	}
 	a.nlocals = uint32(len(a.fn.sig.Params)) + uint32(total)
 	a.fn.next = a.nlocals
-	return int(total)
 }
 
 func (a *analysis) body(nesting int) {
-	a.fn.body = make([]byte, 0, len(a.b)-a.pos)
+	size := len(a.b) - a.pos
+	a.fn.body = make([]byte, 0, size)
+	a.blocks = 1 + checkBlocks
 	a.mark(markEntry, 0, -1)
-	a.frames = append(a.frames, frame{cur: 0, last: -1})
+	a.frames = append(a.frames, frame{cur: 0, last: -1, loop: -1})
 	for len(a.frames) > 0 {
 		a.depth = len(a.frames)
 		a.next()
@@ -125,25 +141,26 @@ func (a *analysis) body(nesting int) {
 		a.malformed("bytes after the end of a function")
 	}
 	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
+	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
 	mergeSmall(a.fn.marks)
+	a.fn.tight = markTight(a.fn.marks)
 }
 
 // instruction books the instruction just decoded and copies it.
 func (a *analysis) instruction() {
 	constI := a.constI
 	a.constI = -1
-	a.targets += len(a.labels)
-	if a.op.sticky && a.sticky == "" {
-		a.sticky = a.op.name
+	if a.op.sticky {
+		a.fn.sticky = a.op.name
 	}
 	switch a.op.flow {
 	case closing:
-		a.frames = a.frames[:len(a.frames)-1]
+		a.close()
 	case elseOf:
 		if top := a.top(); !top.isIf {
 			fail(ErrMalformed, a.at, hintRebuild, "else without if")
 		} else {
-			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest()}
+			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest(), calls: top.calls, loop: -1}
 		}
 	default:
 		a.instrs++
@@ -159,20 +176,30 @@ func (a *analysis) instruction() {
 		}
 	case call, tailCall:
 		a.callOp()
+	case openLoop:
+		a.mark(markBefore, 0, -1)
 	}
 	a.fn.body = append(a.fn.body, a.enc...)
 	a.control()
 }
 
+// checkBlocks is the number of basic blocks that a check adds.
+const checkBlocks = 3
+
 // control opens and closes blocks as the instruction does.
 func (a *analysis) control() {
+	if a.op.flow != straight && a.op.flow != call {
+		a.blocks += 1 + len(a.labels)
+	}
 	switch a.op.flow {
 	case open:
-		a.frames = append(a.frames, frame{cur: a.top().cur, last: a.top().last})
+		a.frames = append(a.frames, frame{cur: a.top().cur, last: a.top().last, loop: -1})
 	case openIf:
-		a.frames = append(a.frames, frame{isIf: true, cur: -1, last: a.top().latest()})
+		a.frames = append(a.frames, frame{isIf: true, cur: -1, last: a.top().latest(), loop: -1})
 	case openLoop:
-		a.frames = append(a.frames, frame{cur: a.mark(markLoop, 0, -1), last: -1})
+		a.blocks += 1 + checkBlocks
+		loop := a.mark(markLoop, 0, -1)
+		a.frames = append(a.frames, frame{cur: loop, last: -1, loop: loop})
 	case branch, jump:
 		for _, l := range a.labels {
 			a.leaveTo(int(l))
@@ -183,6 +210,18 @@ func (a *analysis) control() {
 		a.top().dead = true
 	case trap:
 		a.top().dead = true
+	}
+}
+
+// close ends the innermost block.
+func (a *analysis) close() {
+	f := *a.top()
+	a.frames = a.frames[:len(a.frames)-1]
+	if f.loop >= 0 && !f.calls {
+		a.fn.marks[f.loop].end = len(a.fn.marks)
+	}
+	if len(a.frames) > 0 && f.calls {
+		a.top().calls = true
 	}
 }
 
@@ -236,10 +275,11 @@ func (a *analysis) bulkOp(length int64) {
 		k = markBytes
 	}
 	a.mark(k, 0, -1)
+	a.blocks += checkBlocks
 }
 
 func (a *analysis) callOp() {
-	a.fn.calls = true
+	a.fn.calls, a.top().calls = true, true
 	direct := a.enc[0] == opCall || a.enc[0] == opReturnCall
 	switch {
 	case a.op.flow == tailCall && a.inRegisters(direct):
@@ -288,6 +328,21 @@ func mergeSmall(marks []mark) {
 			root[i] = r
 		}
 	}
+}
+
+// markTight finds the outermost loops without calls and marks everything in
+// them, and the place before them.
+func markTight(marks []mark) (any bool) {
+	end := 0
+	for i := range marks {
+		if i >= end && marks[i].kind == markLoop && marks[i].end > 0 {
+			end = marks[i].end
+			marks[i-1].tight = true // its markBefore
+			any = true
+		}
+		marks[i].tight = marks[i].tight || i < end
+	}
+	return any
 }
 
 // frameWeight estimates the native stack that a call takes, in units of about

@@ -1,5 +1,7 @@
 package meter
 
+import "time"
+
 // Kind is what an import or export is.
 type Kind byte
 
@@ -102,9 +104,13 @@ type Info struct {
 	Start     bool // it has a start section
 
 	// Of Rewrite only.
-	Size   int    // bytes of the rewritten module
-	Sites  int    // places at which fuel is charged
-	Sticky string // why restoring memory and globals is not a full reset; empty if it is
+	Size        int           // bytes of the rewritten module
+	Sites       int           // places at which fuel is charged
+	CompileTime time.Duration // see Limits
+	// Sticky is empty if memory and the exported globals are all the state
+	// that code can change, so that restoring them resets an instance.
+	// Otherwise it names an instruction that changes other state.
+	Sticky string
 }
 
 // HasExport reports whether the module exports a function of this name.

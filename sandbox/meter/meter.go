@@ -26,7 +26,11 @@
 // what is guaranteed.
 package meter
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
 
 // Version changes whenever the same module would be rewritten to other bytes
 // or at other costs. It belongs into the key of every cache of rewritten or
@@ -76,13 +80,18 @@ type Limits struct {
 	Customs       int // custom sections
 	Body          int // bytes of one function
 	Locals        int // of one function, without parameters
-	AllLocals     int // of all functions together
 	Nesting       int // blocks within blocks
-	BranchTargets int // of one br_table; of all together 64 times as many
+	BranchTargets int // of one br_table
+	// CompileTime is what wazero's compiler may need for the module if its
+	// code has the worst shape, by an estimate that includes memory; a single
+	// function may take a quarter of it. Real programs need about a tenth of
+	// their estimate.
+	CompileTime time.Duration
 }
 
-// DefaultLimits returns limits that let real programs pass (Go, Ruby, SQLite,
-// QuickJS) and stop modules that are built to exhaust a compiler.
+// DefaultLimits returns limits that let real programs pass (Go with its
+// runtime, SQLite, QuickJS) and stop modules that are built to exhaust a
+// compiler. Very large programs, such as Ruby, need a larger CompileTime.
 func DefaultLimits() Limits {
 	return Limits{
 		Bytes:         32 << 20,
@@ -95,33 +104,36 @@ func DefaultLimits() Limits {
 		Exports:       1 << 14,
 		Functions:     1 << 17,
 		Globals:       1 << 12,
-		Segments:      1 << 16,
+		Segments:      1 << 17,
 		Customs:       256,
-		Body:          4 << 20,
+		Body:          256 << 10,
 		Locals:        5_000,
-		AllLocals:     1 << 21,
 		Nesting:       2_000,
 		BranchTargets: 1 << 14,
+		CompileTime:   30 * time.Second,
 	}
 }
 
 // withDefaults fills zero fields.
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
-	for _, f := range []struct{ have, def *int }{
-		{&l.Bytes, &d.Bytes}, {&l.Tables, &d.Tables}, {&l.TableEntries, &d.TableEntries},
-		{&l.Types, &d.Types}, {&l.Params, &d.Params}, {&l.Imports, &d.Imports}, {&l.Exports, &d.Exports},
-		{&l.Functions, &d.Functions}, {&l.Globals, &d.Globals}, {&l.Segments, &d.Segments}, {&l.Customs, &d.Customs},
-		{&l.Body, &d.Body}, {&l.Locals, &d.Locals}, {&l.AllLocals, &d.AllLocals}, {&l.Nesting, &d.Nesting},
-		{&l.BranchTargets, &d.BranchTargets},
-	} {
-		if *f.have == 0 {
-			*f.have = *f.def
-		}
-	}
-	if l.MemoryPages == 0 {
-		l.MemoryPages = d.MemoryPages
-	}
+	l.Bytes = cmp.Or(l.Bytes, d.Bytes)
+	l.MemoryPages = cmp.Or(l.MemoryPages, d.MemoryPages)
+	l.Tables = cmp.Or(l.Tables, d.Tables)
+	l.TableEntries = cmp.Or(l.TableEntries, d.TableEntries)
+	l.Types = cmp.Or(l.Types, d.Types)
+	l.Params = cmp.Or(l.Params, d.Params)
+	l.Imports = cmp.Or(l.Imports, d.Imports)
+	l.Exports = cmp.Or(l.Exports, d.Exports)
+	l.Functions = cmp.Or(l.Functions, d.Functions)
+	l.Globals = cmp.Or(l.Globals, d.Globals)
+	l.Segments = cmp.Or(l.Segments, d.Segments)
+	l.Customs = cmp.Or(l.Customs, d.Customs)
+	l.Body = cmp.Or(l.Body, d.Body)
+	l.Locals = cmp.Or(l.Locals, d.Locals)
+	l.Nesting = cmp.Or(l.Nesting, d.Nesting)
+	l.BranchTargets = cmp.Or(l.BranchTargets, d.BranchTargets)
+	l.CompileTime = cmp.Or(l.CompileTime, d.CompileTime)
 	return l
 }
 
@@ -143,8 +155,11 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
-	fns, sticky := analyse(&m, lim, o.Exceptions)
-	info.Sticky = sticky
+	fns := analyse(&m, lim, o.Exceptions)
+	for i := range fns {
+		info.Sticky = cmp.Or(info.Sticky, fns[i].sticky)
+		info.CompileTime += fns[i].compile
+	}
 	e := newEmitter(&m, fns, len(wasm))
 	out = e.emit()
 	info.Sites, info.Size = e.sites, len(out)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"engram-mcp": main,
+		"http":       httpCommand,
+		"pipeline":   pipelineCommand,
+	})
+}
+
+// TestScripts runs the program as its user sees it. Each script has a home and
+// a data directory of its own, and no network: what would use one goes to a
+// proxy that is not there.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir+"/home")
+			env.Setenv("USERPROFILE", env.WorkDir+"/home")
+			env.Setenv("LocalAppData", env.WorkDir+"/home/local")
+			env.Setenv("AppData", env.WorkDir+"/home/roaming")
+			env.Setenv("ENGRAM_DATA_DIR", env.WorkDir+"/data")
+			env.Setenv("NO_COLOR", "1")
+			for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
+				env.Setenv(proxy, "http://127.0.0.1:1")
+			}
+			return os.MkdirAll(env.WorkDir+"/home", 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"save":      save,
+			"save-json": saveJSON,
+			"status":    status,
+			"expect":    expect,
+		},
+	})
+}
