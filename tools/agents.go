@@ -216,20 +216,6 @@ func (a *Agents) internal(ctx context.Context, op string, err error) error {
 	return fmt.Errorf("internal error (id %s)", id)
 }
 
-// committed is what an agent's caller is told of a commit that ended with err.
-func (a *Agents) committed(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, memory.ErrConflict):
-		return fmt.Errorf("%w: %w", sandbox.ErrConflict, err)
-	}
-	if _, kind := Explain(err); kind == "" && ctx.Err() == nil {
-		return a.internal(ctx, "commit", err)
-	}
-	return err
-}
-
 // progress passes a message of an agent on to the client, if it has the shape
 // of MCP's progress.
 func progress(ctx context.Context, message []byte) {

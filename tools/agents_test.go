@@ -263,34 +263,37 @@ func TestAgents_WritesTakeEffectTogetherOrNotAtAll(t *testing.T) {
 	}
 }
 
-// A commit that fails applies nothing and says why.
+// What the memory refuses is refused at once. What others have changed by the
+// time of the commit makes the call run again, and then fail as a whole.
 func TestAgents_ACommitThatFails(t *testing.T) {
 	w := newWorld(t)
 	ctx := w.admin()
+	id := w.create(ctx, args{"content": "contended"})
+	runs := 0
 	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		runs++
+		if _, err := call("engram_create", args{"content": "bad", "source": strings.Repeat("x", 300)}); err == nil || !strings.Contains(err.Error(), "source has 300 bytes") {
+			t.Errorf("the agent is told %v", err)
+		}
 		if _, err := call("engram_create", args{"content": "good"}); err != nil {
 			return nil, err
 		}
-		_, err := call("engram_create", args{"content": "bad", "source": strings.Repeat("x", 300)})
-		return nil, err
-	}
-	w.install(ctx, "writer", nil)
-	if text, kind := w.refused(ctx, "agent_run", args{"agent": "writer", "action": "go"}); kind != "invalid" || !strings.Contains(text, "source has 300 bytes") {
-		t.Error(text)
-	}
-	if hits := w.call(ctx, "engram_search", args{})["hits"].([]any); len(hits) != 0 {
-		t.Errorf("%v", hits)
-	}
-	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
-		for i := range maxStaged + 1 {
-			if _, err := call("engram_create", args{"content": fmt.Sprint("number ", i), "allow_duplicate": true}); err != nil {
-				return nil, err
-			}
+		if _, err := call("engram_update", args{"id": id, "if_version": 1, "content": "mine"}); err != nil {
+			return nil, err
 		}
+		w.call(ctx, "engram_update", args{"id": id, "content": "theirs"})
 		return nil, nil
 	}
-	if text, _ := w.refused(ctx, "agent_run", args{"agent": "writer", "action": "go"}); !strings.Contains(text, "host calls") && !strings.Contains(text, "changes more than") {
+	w.install(ctx, "writer", nil)
+	if text, _ := w.refused(ctx, "agent_run", args{"agent": "writer", "action": "go"}); !strings.Contains(text, "version is 2, not 1") {
 		t.Error(text)
+	}
+	if runs != 2 {
+		t.Errorf("it ran %d times", runs)
+	}
+	hits := w.call(ctx, "engram_search", args{})["hits"].([]any)
+	if len(hits) != 1 || at(t, hits, 0, "content") != "theirs" {
+		t.Errorf("%v", hits)
 	}
 }
 
@@ -323,8 +326,8 @@ func TestAgents_Rights(t *testing.T) {
 		{"a tool that is not granted", writer, "engram_update", args{"id": open}, "denied"},
 		{"a tool that is not there", writer, "engram_nothing", args{}, "denied"},
 		{"purge without admin", writer, "engram_forget", args{"ids": open, "purge": true}, "denied"},
-		{"lists without admin", writer, "context_create", args{"name": "mine", "readers": "bob"}, "denied"},
-		{"lists with admin", admin, "context_create", args{"name": "mine", "readers": "ada"}, ""},
+		{"a list that leaves itself out", writer, "context_create", args{"name": "mine", "readers": "eve"}, "invalid"},
+		{"a list without admin", admin, "context_create", args{"name": "mine", "readers": "eve"}, ""},
 		{"itself, within itself", writer, "agent_run", args{"agent": "probe", "action": "go"}, "denied"}, // too deep at last
 	}
 	for _, tt := range tests {
@@ -453,6 +456,7 @@ func TestAgents_SpacesAndProcesses(t *testing.T) {
 func TestAgents_GlobalsGoWithTheWrites(t *testing.T) {
 	w := newWorld(t)
 	ctx := w.admin()
+	id := w.create(ctx, args{"content": "contended"})
 	fail := false
 	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
 		g, err := call("globals_get", args{})
@@ -463,11 +467,12 @@ func TestAgents_GlobalsGoWithTheWrites(t *testing.T) {
 		if _, err := call("globals_set", args{"n": n + 1}); err != nil {
 			return nil, err
 		}
-		in := args{"content": fmt.Sprint("number ", n)}
 		if fail {
-			in["source"] = strings.Repeat("x", 300)
+			if _, err := call("engram_update", args{"id": id, "if_version": 1, "content": "mine"}); err != nil {
+				return nil, err
+			}
+			w.call(ctx, "engram_update", args{"id": id, "content": "theirs"})
 		}
-		_, err = call("engram_create", in)
 		return n, err
 	}
 	w.install(ctx, "counter", nil)
@@ -524,6 +529,24 @@ func TestAgents_NestedCallsCommitTogether(t *testing.T) {
 	}
 	fail = false
 	w.run(ctx, "around", nil)
+	if hits := w.call(ctx, "engram_search", args{})["hits"].([]any); len(hits) != 1 {
+		t.Errorf("%v", hits)
+	}
+
+	// An inner call that fails after it has written takes the outer one along.
+	w.rt.acts["inner"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		if _, err := call("engram_create", args{"content": "half"}); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("no")
+	}
+	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		_, _ = call("agent_run", args{"agent": "within", "action": "inner"})
+		return nil, nil
+	}
+	if text, kind := w.refused(ctx, "agent_run", args{"agent": "around", "action": "go"}); kind != "conflict" || !strings.Contains(text, "failed after it had written") {
+		t.Error(text)
+	}
 	if hits := w.call(ctx, "engram_search", args{})["hits"].([]any); len(hits) != 1 {
 		t.Errorf("%v", hits)
 	}

@@ -152,7 +152,7 @@ type getOut struct {
 }
 
 func get(ctx context.Context, s *memory.Store, in getIn) (getOut, error) {
-	engrams, missing, err := read(ctx, s, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
+	engrams, missing, err := s.Get(ctx, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
 	if err != nil {
 		return getOut{}, err
 	}

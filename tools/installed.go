@@ -299,7 +299,7 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 
 // ungrantable are tools whose effect could not be taken back when the call of
 // an agent fails.
-var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain", "engram_restore"}
+var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain"}
 
 // check is what the vocabulary has to say of a manifest, beside what the
 // sandbox checks.
@@ -412,28 +412,6 @@ func (a *Agents) keep(hash string, code []byte) error {
 	return err
 }
 
-// agentState keeps globals in the space of the caller; what a call sets is
-// staged with the rest that it writes.
-type agentState struct{ a *Agents }
-
-func (s agentState) Globals(ctx context.Context, agent string) (json.RawMessage, int64, error) {
-	store, release, err := s.a.open(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer release()
-	g, err := globalsOf(ctx, store, agent)
-	return g.value, g.revision, err
-}
-
-func (s agentState) SetGlobals(ctx context.Context, agent string, value json.RawMessage, version int64) error {
-	st := stageOf(ctx)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.globals[agent] = stagedGlobals{value, version}
-	return nil
-}
-
 // A contract is a schema that an agent's input or output has to meet.
 type contract struct {
 	raw      json.RawMessage
@@ -449,7 +427,9 @@ func newContract(key string, raw json.RawMessage) (contract, error) {
 	if len(raw) == 0 {
 		return contract{raw: json.RawMessage(`{"type":"object","properties":{}}`)}, nil
 	}
-	bad := func(ref, hint string) (contract, error) { return contract{}, invalid("", "manifest: "+key+" "+ref, hint) }
+	bad := func(ref, hint string) (contract, error) {
+		return contract{}, invalid("", "manifest: "+key+" "+ref, hint)
+	}
 	var top map[string]any
 	if err := json.Unmarshal(raw, &top); err != nil || top["type"] != "object" {
 		return bad("does not describe an object", `write {"type": "object", "properties": {…}}`)
