@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -274,44 +273,6 @@ func (k *seeker) windows(seeds []int64) ([]around, error) {
 type around struct {
 	rows   []int64
 	center int
-}
-
-// items loads what scoring needs of the wanted rows.
-func (k *seeker) items(wanted map[int64]bool) (map[int64]rankItem, error) {
-	rows := make([]int64, 0, len(wanted))
-	for row := range wanted {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
-	passes, err := k.passing(rows)
-	if err != nil {
-		return nil, err
-	}
-	items := make(map[int64]rankItem, len(rows))
-	found, err := k.query(`SELECT e.row, e.id, ifnull(e.context, 0), e.ord, e.created_at, e.confidence, e.importance, e.source, a.data
-		FROM json_each(?) s CROSS JOIN engram e ON e.row = s.value LEFT JOIN analysis a ON a.engram = e.row`, jsonText(rows))
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	for found.Next() {
-		var row, context, ord, created int64
-		var id, data sql.RawBytes
-		var it rankItem
-		if err := found.Scan(&row, &id, &context, &ord, &created, &it.confidence, &it.importance, &it.source, &data); err != nil {
-			return nil, err
-		}
-		it.id, it.at, it.written = uuid.UUID(id).String(), instant(ord), instant(created)
-		if context != 0 {
-			it.context = strconv.FormatInt(context, 10)
-		}
-		it.candidate = wanted[row] && (passes == nil || passes[row])
-		if it.analysis, err = decodeAnalysis(data); err != nil {
-			it.analysis = &analysis{} // of an older version: found by its words, scored when it has been analysed again
-		}
-		items[row] = it
-	}
-	return items, found.Err()
 }
 
 // passing are the rows that the filter lets through; nil for all.
