@@ -53,9 +53,14 @@ says what there is on a terminal.`,
 			root.AddCommand(c)
 		}
 	}
-	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newCall(a))
+	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
 	add("serve", newServe(a))
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help is enough
+	add("care", newStats(a), newSpace(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
+	root.SetHelpCommandGroupID("care")
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		c.Hidden = c.Hidden || c.Name() == "help" // it works, and --help is enough to know
+	}
 	return root
 }
 
@@ -63,7 +68,7 @@ says what there is on a terminal.`,
 // ones once, at the root.
 const usageTemplate = `{{if .HasExample}}{{.Example}}
 
-{{end}}Usage: {{if .Runnable}}{{.UseLine}}{{else}}{{.CommandPath}} COMMAND{{end}}
+{{end}}Usage: {{if and .HasParent .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
 {{- if .HasAvailableSubCommands}}{{$all := .Commands}}{{range $group := .Groups}}
 
 {{.Title}}:{{range $all}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 	"github.com/spf13/cobra"
 
 	"engram-mcp/memory"
@@ -36,6 +37,9 @@ the file "token" of the data directory, which is made at the first start.`,
 			if len(args) == 1 { // --http ADDRESS: the flag itself needs no value
 				a.http = args[0]
 			}
+			if a.http != "" {
+				return a.serveHTTP(cmd.Context())
+			}
 			return a.serveStdio(cmd.Context())
 		},
 	}
@@ -59,6 +63,7 @@ type service struct {
 	*engine
 	log     *slog.Logger
 	server  *transport.Server
+	metrics *metrics
 	warming sync.Once
 	who     memory.Principal // of clients that bring no identity of their own
 }
@@ -75,10 +80,13 @@ func (a *app) service(level slog.Level) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv := transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
-	tools.Serve(srv.MCP(), part, e.open)
-	s := &service{engine: e, log: log, server: srv, who: a.client(part)}
-	srv.MCP().GetHooks().AddAfterInitialize(func(ctx context.Context, _ any, _ *mcp.InitializeRequest, _ *mcp.InitializeResult) {
+	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part)}
+	s.server = transport.New(transport.Options{
+		Name: "engram-mcp", Version: version(), Logger: log,
+		MCP: []server.ServerOption{server.WithToolHandlerMiddleware(s.observe)},
+	})
+	tools.Serve(s.server.MCP(), part, e.open)
+	s.server.MCP().GetHooks().AddAfterInitialize(func(ctx context.Context, _ any, _ *mcp.InitializeRequest, _ *mcp.InitializeResult) {
 		s.warming.Do(func() { go s.warm(context.WithoutCancel(ctx)) })
 	})
 	return s, nil
