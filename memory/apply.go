@@ -203,6 +203,7 @@ func (t *txn) applyPurge(o *Op) error {
 		`DELETE FROM access WHERE engram = ?1`,
 		`DELETE FROM unembedded WHERE engram = ?1`,
 		`DELETE FROM words WHERE rowid = ?1`,
+		`DELETE FROM analysis WHERE engram = ?1`,
 		`UPDATE embedding SET seq = (SELECT max(seq) + 1 FROM embedding), live = 0, hash = NULL, vec = NULL WHERE engram = ?1`,
 	} {
 		if _, err := t.c.exec(q, r.row); err != nil {

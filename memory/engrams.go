@@ -40,7 +40,7 @@ func (c Create) plan(t *txn) (Result, error) {
 	if err := t.mayWrite("create", Context, c.Context); err != nil {
 		return Result{}, err
 	}
-	c.Collections = sortedSet(c.Collections)
+	c.Collections = orderedSet(c.Collections)
 	for _, name := range c.Collections {
 		if err := t.mayWrite("create", Collection, name); err != nil {
 			return Result{}, err
@@ -288,7 +288,7 @@ func (u Update) membership(t *txn, r *record, f *fields) (moved bool, err error)
 	if err != nil {
 		return false, err
 	}
-	want := sortedSet(*u.Collections)
+	want := orderedSet(*u.Collections)
 	have, err := members(t.c, v, r.row)
 	if err != nil {
 		return false, err
@@ -517,7 +517,7 @@ func set(list []string) []string {
 	return out
 }
 
-func sortedSet(list []string) []string {
+func orderedSet(list []string) []string {
 	out := set(list)
 	slices.Sort(out)
 	return out

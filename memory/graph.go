@@ -103,7 +103,7 @@ type edge struct{ from, to int64 }
 func (k *walker) edges(frontier []int64) ([]edge, error) {
 	half := func(near, far string) string {
 		return `SELECT l.` + near + ` AS near, l.` + far + ` AS far, l.weight AS weight FROM json_each(?1) f CROSS JOIN link l ON l.` + near + ` = f.value
-			CROSS JOIN engram e ON e.row = l.` + far + ` WHERE l.live > 0 AND (?2 = 'null' OR l.relation IN (SELECT value FROM json_each(?2))) AND ` + k.where("e")
+			CROSS JOIN engram e ON e.row = l.` + far + ` WHERE l.live > 0 AND (?2 = '[]' OR l.relation IN (SELECT value FROM json_each(?2))) AND ` + k.where("e")
 	}
 	rows, relations := jsonText(frontier), jsonText(k.Relations)
 	return collect(k, func(r *sql.Rows) (e edge, err error) { var w float64; err = r.Scan(&e.from, &e.to, &w); return },
@@ -193,7 +193,7 @@ func (k *walker) graph(rows []int64) (Graph, error) {
 	}
 	g.Links, err = collect(k, scanLink, `SELECT `+linkColumns+` FROM json_each(?1) f CROSS JOIN link l ON l.src = f.value
 		JOIN engram a ON a.row = l.src JOIN engram b ON b.row = l.dst
-		WHERE l.live > 0 AND l.dst IN (SELECT value FROM json_each(?1)) AND (?2 = 'null' OR l.relation IN (SELECT value FROM json_each(?2)))`+only+`
+		WHERE l.live > 0 AND l.dst IN (SELECT value FROM json_each(?1)) AND (?2 = '[]' OR l.relation IN (SELECT value FROM json_each(?2)))`+only+`
 		ORDER BY l.weight DESC, a.id, b.id, l.relation LIMIT 1000`, jsonText(rows), jsonText(k.Relations), jsonText(rows[:min(len(rows), len(k.Start))]))
 	return g, err
 }
@@ -212,10 +212,10 @@ func (v *view) loadRows(rows []int64) ([]loaded, error) {
 	return found, nil
 }
 
-// jsonText is a list as an argument of json_each; "null" for an empty one.
+// jsonText is a list as an argument of json_each.
 func jsonText[T any](list []T) string {
 	if len(list) == 0 {
-		return "null"
+		return "[]"
 	}
 	b, _ := json.Marshal(list) // lists of numbers and strings cannot fail
 	return strings.TrimSpace(string(b))

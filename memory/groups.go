@@ -85,7 +85,7 @@ func listOf(l *[]string) *nameList {
 	if l == nil {
 		return nil
 	}
-	return &nameList{Open: *l == nil, Names: sortedSet(*l)}
+	return &nameList{Open: *l == nil, Names: orderedSet(*l)}
 }
 
 func (t *txn) loadGroup(kind GroupKind, name string) (g Group, exists bool, err error) {

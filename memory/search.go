@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// The shape of a search. Candidates are the best poolSize by words and by
-// meaning; they are scored in Go.
-const (
-	poolSize = 100
-	maxRank  = 1000 // the last rank that pages reach
-)
+// poolSize is how many candidates by words, and as many by meaning, a search
+// starts from. It grows with the limit, not with the page: pages of one query
+// are cut from one ranking, which ends with the pool.
+const poolSize = 100
+
+func (q Query) pool() int { return max(poolSize, 2*q.Limit) }
 
 // Search answers q from one snapshot: the same store and query give the same
 // answer, ttl aside. Any text is a legal query.
@@ -34,13 +34,13 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 	var near []int64
 	var cosines []float32
 	var out Found
-	if q.Mode != Text && strings.TrimSpace(q.Text) != "" && match != "" {
+	if q.Mode != Text && match != "" {
 		allow, err := s.allowed(ctx, q)
 		if err != nil {
 			return out, err
 		}
 		var why string
-		if near, cosines, why, err = s.nearest(ctx, q.Text, poolSize+offset, allow); err != nil {
+		if near, cosines, why, err = s.nearest(ctx, q.Text, q.pool(), allow); err != nil {
 			return out, storage("search", err)
 		}
 		if why != "" {
@@ -52,7 +52,10 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 		if match == "" {
 			return k.newest(&out)
 		}
-		return k.ranked(match, near, cosines, &out)
+		if q.Mode == Vector {
+			return k.byMeaning(near, cosines, &out)
+		}
+		return k.ranked(terms, near, &out)
 	})
 	return out, err
 }
@@ -71,7 +74,7 @@ func (q *Query) complete() error {
 
 // fingerprint ties a cursor to its query.
 func (q Query) fingerprint() uint32 {
-	q.Limit, q.Cursor, q.Explain = 0, "", false
+	q.Cursor, q.Explain = "", false
 	h := sha256.Sum256(fmt.Appendf(nil, "%+v", q))
 	return binary.BigEndian.Uint32(h[:])
 }
@@ -174,7 +177,8 @@ func (s *Store) allowed(ctx context.Context, q Query) (allow []uint64, err error
 type seeker struct {
 	*view
 	Query
-	offset int
+	offset    int
+	linkCount int64 // live links of the space
 }
 
 // newest lists without a query.
@@ -253,75 +257,4 @@ func (k *seeker) visibleRows(hits []wordHit) ([]wordHit, error) {
 		ok[row] = true
 	}
 	return slices.DeleteFunc(hits, func(h wordHit) bool { return !ok[h.row] }), nil
-}
-
-// ranked scores the candidates and cuts out the page.
-func (k *seeker) ranked(match string, near []int64, cosines []float32, out *Found) error {
-	pool := min(max(poolSize, k.offset+k.Limit+1), maxRank)
-	var words []wordHit
-	if k.Mode != Vector {
-		var err error
-		if words, err = k.byWords(match, pool); err != nil {
-			return err
-		}
-	}
-	parts := map[int64]map[string]float64{}
-	part := func(row int64, name string, v float64) {
-		if parts[row] == nil {
-			parts[row] = map[string]float64{}
-		}
-		parts[row][name] = v
-	}
-	for _, h := range words {
-		part(h.row, "words", .6*h.bm25/words[0].bm25)
-	}
-	for i, row := range near {
-		if cosines[i] > 0 {
-			part(row, "meaning", .4*float64(cosines[i]))
-		}
-	}
-	rows := make([]int64, 0, len(parts))
-	for row := range parts {
-		rows = append(rows, row)
-	}
-	found, err := k.loadMatching(rows)
-	if err != nil {
-		return err
-	}
-	hits := make([]Hit, len(found))
-	for i, e := range found {
-		p := parts[e.row]
-		hits[i] = Hit{Engram: e.Engram, Score: p["words"] + p["meaning"], Parts: p}
-	}
-	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.ID, b.ID)) })
-	k.page(hits, out)
-	return nil
-}
-
-// loadMatching loads the rows that are visible and pass the filter: nearest
-// neighbours have not been checked for either.
-func (k *seeker) loadMatching(rows []int64) ([]loaded, error) {
-	cond, args, err := k.Filter.sql(k.view, "search")
-	if err != nil {
-		return nil, err
-	}
-	return k.load(`e.row IN (SELECT value FROM json_each(?))`, cond, append([]any{jsonText(rows)}, args...)...)
-}
-
-// page cuts out the hits that were asked for.
-func (k *seeker) page(hits []Hit, out *Found) {
-	if k.offset >= len(hits) {
-		return
-	}
-	hits = hits[k.offset:]
-	if len(hits) > k.Limit {
-		hits = hits[:k.Limit]
-		out.Cursor = k.Query.cursor(k.offset + k.Limit)
-	}
-	for i := range hits {
-		if !k.Explain {
-			hits[i].Parts = nil
-		}
-	}
-	out.Hits = hits
 }

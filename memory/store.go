@@ -77,6 +77,9 @@ type Options struct {
 	Local bool
 	// Index makes the index for vectors of a dimension; needed with Embedder.
 	Index func(dim int) (Index, error)
+	// Lexicon lets search see that words are alike in meaning; optional. All
+	// programs that open a space should give the same one.
+	Lexicon Lexicon
 	// KeepModel leaves a space whose vectors are of another model as it is,
 	// instead of re-embedding it: for programs that only pass by.
 	KeepModel bool
@@ -103,9 +106,10 @@ type Store struct {
 	workers  sync.WaitGroup
 	closeErr error
 
-	feed    feed
-	vectors vectors
-	reads   accessLog
+	feed        feed
+	vectors     vectors
+	reads       accessLog
+	frequencies frequencies
 }
 
 func (o Options) indexWait() time.Duration {

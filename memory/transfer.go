@@ -344,7 +344,7 @@ func (im *importer) engram(t *txn, e *engramLine, done *Imported) error {
 		ValidFrom: e.ValidFrom, ValidTo: e.ValidTo, ExpiresAt: e.ExpiresAt, CreatedAt: e.CreatedAt}
 	if !e.Forgotten {
 		twin := c
-		twin.ID, twin.Collections = "", sortedSet(c.Collections)
+		twin.ID, twin.Collections = "", orderedSet(c.Collections)
 		if r, err := t.findTwin(twin); err != nil {
 			return err
 		} else if r != nil {

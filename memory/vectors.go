@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ import (
 // the truth; the index is loaded from it in the background, and caught up
 // before each search with what this and other processes have written since.
 type vectors struct {
-	index  Index // nil without an embedder
+	index  Index        // nil without an embedder
 	model  atomic.Int64 // row of our embedder's model; 0 until it is adopted
 	loaded chan struct{}
 	fault  atomic.Pointer[string] // why the last embedding failed; nil when it did not
@@ -53,7 +54,7 @@ func embedText(source, content string) string {
 // derive brings full text and vectors in step with a record that has changed.
 func (t *txn) derive(old, now *record) error {
 	same := old.content == now.content && old.source == now.source
-	if old.live() == now.live() && same && old.context == now.context && old.validFrom == now.validFrom && equal(old.tags, now.tags) {
+	if old.live() == now.live() && same && old.ord() == now.ord() && slices.Equal(old.tags, now.tags) {
 		return nil
 	}
 	if !now.live() {
@@ -63,40 +64,26 @@ func (t *txn) derive(old, now *record) error {
 		if _, err := t.c.exec(`DELETE FROM words WHERE rowid = ?`, now.row); err != nil {
 			return err
 		}
+		if _, err := t.c.exec(`DELETE FROM analysis WHERE engram = ?`, now.row); err != nil {
+			return err
+		}
 		return t.unembed(now.row)
 	}
-	about := append([]string{now.source, now.context, spokenDate(now.validFrom)}, now.tags...)
-	query := `INSERT INTO words (rowid, content, about) VALUES (?,?,?)`
+	in := analysisInput{Content: now.content, Tags: now.tags, Source: now.source, When: instant(now.ord())}
+	verb := `INSERT`
 	if old.live() {
-		query = `INSERT OR REPLACE INTO words (rowid, content, about) VALUES (?,?,?)`
+		verb = `INSERT OR REPLACE`
 	}
-	if _, err := t.c.exec(query, now.row, indexText(now.content), indexText(about...)); err != nil {
+	if _, err := t.c.exec(verb+` INTO words (rowid, text) VALUES (?,?)`, now.row, in.indexText()); err != nil {
+		return err
+	}
+	if _, err := t.c.exec(`INSERT OR REPLACE INTO analysis (engram, data) VALUES (?,?)`, now.row, analyse(in, t.s.opt.Lexicon).appendTo(nil)); err != nil {
 		return err
 	}
 	if old.live() && same {
 		return nil
 	}
 	return t.embed(now)
-}
-
-// spokenDate makes the day of an engram findable in words: "8 May 2023".
-func spokenDate(ms int64) string {
-	if ms == 0 {
-		return ""
-	}
-	return instant(ms).Format("2 January 2006")
-}
-
-func equal(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // embed gives an engram its vector now, if that is quick, or queues it.

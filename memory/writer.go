@@ -121,6 +121,9 @@ func (s *Store) commit(group []*write) {
 			_, _ = s.conn.exec(`ROLLBACK`)
 		}
 	}
+	if err == nil && t.purged {
+		s.erase() // before the purge is acknowledged
+	}
 	for _, w := range group {
 		if err != nil {
 			w.err = storage(w.op, err)
@@ -128,9 +131,6 @@ func (s *Store) commit(group []*write) {
 		close(w.done)
 	}
 	if err == nil && t.wrote {
-		if t.purged {
-			s.erase()
-		}
 		s.feed.wake()
 	}
 }

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -82,6 +84,40 @@ func HintOf(err error) string {
 		err = e.Err
 	}
 	return ""
+}
+
+// EncodeError returns err as agents of every runtime are told of it:
+// {"code", "message", "hint"}. The code is one word, such as denied; an error
+// that is not of this package chooses its own with a method Code() string.
+func EncodeError(err error) []byte {
+	e := struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Hint    string `json:"hint,omitempty"`
+	}{"failed", shorten(err.Error(), 2000), HintOf(err)}
+	var coded interface{ Code() string }
+	if errors.As(err, &coded) {
+		e.Code = coded.Code()
+	} else {
+		for _, c := range codes {
+			if errors.Is(err, c.kind) {
+				e.Code = c.code
+				break
+			}
+		}
+	}
+	out, _ := json.Marshal(e) // strings always encode
+	return out
+}
+
+var codes = []struct {
+	kind error
+	code string
+}{
+	{ErrDenied, "denied"}, {ErrNotFound, "not_found"}, {ErrUnknownAction, "unknown_action"},
+	{ErrTimeout, "timeout"}, {context.Canceled, "cancelled"}, {context.DeadlineExceeded, "timeout"},
+	{ErrFuel, "budget"}, {ErrMemory, "memory"}, {ErrOutput, "output"},
+	{ErrBusy, "busy"}, {ErrConflict, "conflict"}, {ErrCrashed, "crashed"}, {ErrBadAgent, "bad_agent"}, {ErrClosed, "closed"},
 }
 
 // shorten cuts s to at most n bytes, on a rune's border.

@@ -182,8 +182,8 @@ func (m *Manager) build(ctx context.Context, man Manifest, code []byte, stats St
 	}
 	g := &generation{m: m, man: man, rt: rt, agent: agent, hash: hash, loaded: time.Now()}
 	g.slots = make(chan struct{}, man.Limits.Concurrency)
-	if err = g.offer(agent.Capabilities()); err == nil {
-		err = g.initialize(ctx, stats)
+	if err = g.initialize(ctx, stats); err == nil {
+		err = g.offer(agent.Capabilities())
 	}
 	if err != nil {
 		_ = agent.Close(context.WithoutCancel(ctx))

@@ -32,10 +32,10 @@ type Runtime interface {
 	Kind() string
 	// Features says what the runtime can enforce.
 	Features() Features
-	// Load compiles and checks code, and runs nothing of it that is not
-	// bounded by m.Limits. The limits are taken as they stand: the Manager
-	// has filled in defaults and applied caps. The agent may outlive code.
-	// Code that cannot be loaded is an error that matches [ErrBadAgent].
+	// Load compiles and checks code and runs nothing of it. The limits in m
+	// are taken as they stand: the Manager has filled in defaults and applied
+	// caps. The agent may outlive code. Code that cannot be loaded is an
+	// error that matches [ErrBadAgent].
 	Load(ctx context.Context, m Manifest, code []byte) (Agent, error)
 	// Close frees what the runtime holds. All its agents must be closed
 	// before. Closing twice is fine.
@@ -60,6 +60,7 @@ type Agent interface {
 	// A pooled agent is usable after any error.
 	Execute(ctx context.Context, c Call) (Result, error)
 	// Capabilities lists the actions that the code offers, in a fixed order.
+	// It is called after Initialize.
 	Capabilities() []Action
 	// Close frees the agent. No Execute runs, and none follows.
 	Close(ctx context.Context) error

@@ -268,6 +268,8 @@ func (in forgetIn) selected(ctx context.Context, s *memory.Store) (ids []string,
 	switch {
 	case (in.IDs == nil) == (in.Filter == nil):
 		return nil, false, invalid("", "it takes either ids or filter", `e.g. "ids": ["0198c0de-…"] or "filter": {"tags": ["draft"]}`)
+	case in.Filter == nil && in.DryRun:
+		return in.IDs, false, in.present(ctx, s)
 	case in.Filter == nil:
 		return in.IDs, false, nil
 	case in.Filter.empty():
@@ -275,6 +277,22 @@ func (in forgetIn) selected(ctx context.Context, s *memory.Store) (ids []string,
 	}
 	ids, err = s.Select(ctx, in.Filter.filter(), memory.MaxBatch)
 	return ids, len(ids) == memory.MaxBatch, err
+}
+
+// present checks that what would be forgotten is there, or has at least been,
+// when it would be purged. It asks for the history, which does not count as
+// access.
+func (in forgetIn) present(ctx context.Context, s *memory.Store) error {
+	for _, id := range in.IDs {
+		versions, _, err := s.History(ctx, id, "", 1)
+		if err != nil {
+			return err
+		}
+		if !in.Purge && len(versions) > 0 && versions[0].Change == "forget" {
+			return &memory.Error{Kind: memory.ErrNotFound, Ref: id, Hint: "it is forgotten already; leave it out"}
+		}
+	}
+	return nil
 }
 
 // confirmation is a value that only someone who has seen that ids would be

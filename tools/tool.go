@@ -295,5 +295,5 @@ func named(tool string, err error) error {
 // Memory returns the tools of the memory itself, in the order in which they
 // are documented: everything but agents.
 func Memory(open Opener) []Tool {
-	return slices.Concat(Engrams(open), Search(open), Links(open), History(open), Groups(open), Admin(open))
+	return slices.Concat(Engrams(open), Search(open), Links(open), History(open), Groups(open), Admin(open), Compat(open))
 }

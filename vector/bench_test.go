@@ -131,33 +131,36 @@ func blob(v []float32) []byte {
 
 func (s *setting) compare(b *testing.B) {
 	ctx := context.Background()
+	count := len(s.flat) / s.dim
+	half, few := every(2, count), every(32, count)
 	portable := &Index{dim: s.dim, dot: dotGo, docs: s.index.docs, slot: s.index.slot}
 	engines := []struct {
 		name    string
+		every   int // one row in so many is allowed
 		nearest func(q []float32) ([]int64, error)
 	}{
-		{"index", func(q []float32) ([]int64, error) {
+		{"index", 1, func(q []float32) ([]int64, error) {
 			rows, _, err := s.index.Nearest(ctx, q, 10, nil)
 			return rows, err
 		}},
-		{"index, top 100", func(q []float32) ([]int64, error) {
+		{"index, top 100", 1, func(q []float32) ([]int64, error) {
 			rows, _, err := s.index.Nearest(ctx, q, 100, nil)
 			return rows, err
 		}},
-		{"index, half allowed", func(q []float32) ([]int64, error) {
-			rows, _, err := s.index.Nearest(ctx, q, 10, every(2, len(s.flat)/s.dim))
+		{"index, 1 of 2 allowed", 2, func(q []float32) ([]int64, error) {
+			rows, _, err := s.index.Nearest(ctx, q, 10, half)
 			return rows, err
 		}},
-		{"index, one in 32 allowed", func(q []float32) ([]int64, error) {
-			rows, _, err := s.index.Nearest(ctx, q, 10, every(32, len(s.flat)/s.dim))
+		{"index, 1 of 32 allowed", 32, func(q []float32) ([]int64, error) {
+			rows, _, err := s.index.Nearest(ctx, q, 10, few)
 			return rows, err
 		}},
-		{"index, portable kernel", func(q []float32) ([]int64, error) {
+		{"index, portable kernel", 1, func(q []float32) ([]int64, error) {
 			rows, _, err := portable.Nearest(ctx, q, 10, nil)
 			return rows, err
 		}},
-		{"float32 scan", s.scan},
-		{"chromem Query", func(q []float32) ([]int64, error) {
+		{"float32 scan", 1, func(q []float32) ([]int64, error) { return s.scan(q, 1), nil }},
+		{"chromem Query", 1, func(q []float32) ([]int64, error) {
 			found, err := s.index.docs.QueryEmbedding(ctx, q, 10, nil, nil)
 			var rows []int64
 			for _, f := range found {
@@ -167,17 +170,14 @@ func (s *setting) compare(b *testing.B) {
 			}
 			return rows, err
 		}},
-		{"sqlite-vec", s.query},
+		{"sqlite-vec", 1, s.query},
 	}
-	var truth [][]int64
-	for _, q := range s.queries {
-		rows, err := s.scan(q)
-		if err != nil {
-			b.Fatal(err)
+	truth := map[int][][]int64{} // by every
+	for _, n := range []int{1, 2, 32} {
+		for _, q := range s.queries {
+			truth[n] = append(truth[n], s.scan(q, n))
 		}
-		truth = append(truth, rows)
 	}
-	count := len(s.flat) / s.dim
 	b.Logf("%d vectors of dimension %d: loaded in %v, %d bytes each (%d by Stats)",
 		count, s.dim, s.load.Round(time.Millisecond), s.heap/uint64(count), s.index.Stats().Bytes/int64(count))
 	var base time.Duration
@@ -196,7 +196,7 @@ func (s *setting) compare(b *testing.B) {
 			if err != nil {
 				b.Fatalf("%s: %v", e.name, err)
 			}
-			for _, row := range truth[i] {
+			for _, row := range truth[e.every][i] {
 				if slices.Contains(rows, row) {
 					found++
 				}
@@ -232,11 +232,11 @@ func every(n, count int) []uint64 {
 	return allow
 }
 
-// scan is what a plain search costs: every float32 vector with four sums at a
-// time, and a sorted list of the best ten.
-func (s *setting) scan(q []float32) ([]int64, error) {
+// scan is what a plain search costs: one vector in n with four float32 sums at
+// a time, and the best ten of them.
+func (s *setting) scan(q []float32, n int) []int64 {
 	best := newTop(10)
-	for i := range len(s.flat) / s.dim {
+	for i := 0; i < len(s.flat)/s.dim; i += n {
 		v := s.row(i)[:len(q)]
 		var s0, s1, s2, s3 float32
 		for j := 0; j+4 <= len(q); j += 4 {
@@ -251,7 +251,7 @@ func (s *setting) scan(q []float32) ([]int64, error) {
 	for _, h := range best.sorted() {
 		rows = append(rows, h.row)
 	}
-	return rows, nil
+	return rows
 }
 
 func (s *setting) query(q []float32) ([]int64, error) {

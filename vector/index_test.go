@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -288,7 +289,7 @@ func distributions(dim int) []data {
 }
 
 func TestRecall(t *testing.T) {
-	count, queries := 20_000, 40
+	count, queries := 10_000, 20
 	if testing.Short() {
 		count, queries = 3_000, 10
 	}
@@ -296,28 +297,31 @@ func TestRecall(t *testing.T) {
 	ctx := context.Background()
 	for _, d := range distributions(dim) {
 		t.Run(d.name, func(t *testing.T) {
-			ix, portable, held := newIndex(t, dim, fastest()), newIndex(t, dim, dotGo), model{}
-			for row := range int64(count) {
+			rows, vecs := make([]int64, count), make([][]float32, count)
+			held := model{}
+			for i := range rows {
 				v := d.draw()
-				held[row] = unit(v, length(v))
-				for _, x := range []*Index{ix, portable} {
-					if err := x.Put(ctx, []int64{row}, [][]float32{v}); err != nil {
-						t.Fatal(err)
-					}
+				rows[i], vecs[i] = int64(i), unit(v, length(v))
+				held[rows[i]] = vecs[i]
+			}
+			ix, portable := newIndex(t, dim, fastest()), newIndex(t, dim, dotGo)
+			for _, x := range []*Index{ix, portable} {
+				if err := x.Put(ctx, rows, vecs); err != nil {
+					t.Fatal(err)
 				}
 			}
-			for _, k := range []int{10, 100} {
-				found := 0
-				for range queries {
-					q := d.draw()
-					want, _ := held.nearest(q, k, nil)
+			found := map[int]int{10: 0, 100: 0}
+			for range queries {
+				q := d.draw()
+				truth, _ := held.nearest(q, 100, nil)
+				for k := range found {
 					got, scores, err := ix.Nearest(ctx, q, k, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
 					for _, row := range got {
-						if slices.Contains(want, row) {
-							found++
+						if slices.Contains(truth[:k], row) {
+							found[k]++
 						}
 					}
 					sameRows, sameScores, err := portable.Nearest(ctx, q, k, nil)
@@ -328,13 +332,149 @@ func TestRecall(t *testing.T) {
 						t.Fatal("the kernels disagree")
 					}
 				}
-				recall := float64(found) / float64(k*queries)
+			}
+			for k, n := range found {
+				recall := float64(n) / float64(k*queries)
 				t.Logf("%d vectors, recall@%d %.4f", count, k, recall)
 				if recall < .99 {
 					t.Errorf("recall@%d is %.4f, want .99", k, recall)
 				}
 			}
 		})
+	}
+}
+
+// The exact scores are chromem's, up to its rounding, and so is their order.
+func TestAgreesWithChromem(t *testing.T) {
+	ctx := context.Background()
+	const dim, k = 64, 20
+	ix := newIndex(t, dim, fastest())
+	draw := distributions(dim)[0].draw
+	for row := range int64(2000) {
+		if err := ix.Put(ctx, []int64{row}, [][]float32{draw()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		q := draw()
+		rows, scores, err := ix.Nearest(ctx, q, k, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := ix.docs.QueryEmbedding(ctx, q, k, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range want {
+			if math.Abs(float64(w.Similarity-scores[i])) > 1e-6 {
+				t.Errorf("place %d: score %v of row %d, chromem has %v of row %s", i, scores[i], rows[i], w.Similarity, w.ID)
+			}
+		}
+	}
+}
+
+// A search beside puts and deletes sees each row whole: as it was or as it
+// will be, and rows that nobody touches all the time.
+func TestSearchesBesideChanges(t *testing.T) {
+	ctx := context.Background()
+	const dim, still, moving = 32, 300, 300
+	ix := newIndex(t, dim, fastest())
+	r := rand.New(rand.NewPCG(3, 3))
+	draw := func() []float32 {
+		v := make([]float32, dim)
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return v
+	}
+	var rows []int64
+	var versions [2][][]float32
+	for row := range int64(still + moving) {
+		rows = append(rows, row)
+		v := draw()
+		versions[0] = append(versions[0], v)
+		if row >= still {
+			v = draw()
+		}
+		versions[1] = append(versions[1], v)
+	}
+	if err := ix.Put(ctx, rows[:still], versions[0][:still]); err != nil {
+		t.Fatal(err)
+	}
+
+	done := make(chan struct{})
+	var writers, readers sync.WaitGroup
+	for g := range 2 {
+		writers.Go(func() {
+			mine := rows[still+g*moving/2:][:moving/2]
+			for i := range 100 {
+				vecs := versions[i%2][mine[0]:][:len(mine)]
+				if err := ix.Put(ctx, mine, vecs); err != nil {
+					t.Error(err)
+				}
+				if err := ix.Delete(ctx, mine[i%len(mine):]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for g := range 2 {
+		readers.Go(func() {
+			for i := g; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				q := versions[0][i%still]
+				found, scores, err := ix.Nearest(ctx, q, 50, nil)
+				if err != nil || len(found) != 50 || found[0] != int64(i%still) {
+					t.Errorf("row %d: found %v, %v", i%still, found, err)
+					return
+				}
+				u := unit(q, length(q))
+				for j, row := range found {
+					a, b := versions[0][row], versions[1][row]
+					if s := scores[j]; s != cosine(u, unit(a, length(a))) && s != cosine(u, unit(b, length(b))) {
+						t.Errorf("row %d has score %v, of no version of it", row, s)
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	readers.Wait()
+}
+
+func TestStatsCountTheMemory(t *testing.T) {
+	ctx := context.Background()
+	const dim, count = 128, 20_000
+	draw := distributions(dim)[1].draw
+	before := heapInUse()
+	ix := newIndex(t, dim, fastest())
+	for row := range int64(count) {
+		if err := ix.Put(ctx, []int64{row * 7}, [][]float32{draw()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := float64(heapInUse() - before)
+	stats := ix.Stats()
+	if stats.Vectors != count || stats.Dim != dim {
+		t.Errorf("%+v", stats)
+	}
+	if off := float64(stats.Bytes) / taken; off < .85 || off > 1.15 {
+		t.Errorf("Stats says %d bytes, the heap grew by %.0f", stats.Bytes, taken)
+	}
+	var rows []int64
+	for row := range int64(count) {
+		rows = append(rows, row*7)
+	}
+	if err := ix.Delete(ctx, rows); err != nil {
+		t.Fatal(err)
+	}
+	if stats := ix.Stats(); stats != (Stats{Dim: dim}) {
+		t.Errorf("after deleting everything: %+v", stats)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -423,7 +424,7 @@ func TestWhatIsNoServerIsToldToo(t *testing.T) {
 	}
 	closed.Close()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = nil
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of the handshake
 	t.Cleanup(secure.Close)
 	plain := newServer(t, answerOpenAI)
 	for _, test := range []struct {

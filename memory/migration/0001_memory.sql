@@ -130,9 +130,15 @@ CREATE INDEX request_at ON request (at);
 
 -- Full text over prepared words: no stemming or folding happens in SQLite.
 CREATE VIRTUAL TABLE words USING fts5 (
-	content, about,
+	text,
 	content = '', contentless_delete = 1, tokenize = 'ascii'
 );
+
+-- What scoring needs to know of an engram, computed when it is written.
+CREATE TABLE analysis (
+	engram INTEGER PRIMARY KEY,
+	data   BLOB NOT NULL
+) STRICT;
 
 -- How many engrams a word stands in.
 CREATE VIRTUAL TABLE vocab USING fts5vocab (words, row);

@@ -17,7 +17,9 @@ import (
 
 // Error is a JSON-RPC error. A handler of a tool, prompt or resource that returns
 // one, wrapped or not, chooses what the client gets, word for word. Codes from
-// -32019 to -32000 are free for such use.
+// -32019 to -32000 are free for such use. For a resource that does not exist a
+// handler returns ErrResourceNotFound of mcp-go, of which the code depends on the
+// protocol revision.
 type Error struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -82,9 +84,10 @@ func interruption(ctx context.Context, err error) *Error {
 }
 
 // noteFailure is a hook of mcp-go. It keeps the error behind an error response,
-// of which mcp-go itself passes on the text only.
-func noteFailure(ctx context.Context, _ any, _ mcp.MCPMethod, _ any, err error) {
-	if c := callFrom(ctx); c != nil {
+// of which mcp-go itself passes on the text only. Without an id it is called for
+// something else, and from anywhere.
+func noteFailure(ctx context.Context, id any, _ mcp.MCPMethod, _ any, err error) {
+	if c := callFrom(ctx); c != nil && id != nil {
 		c.failure = err
 	}
 }
@@ -100,14 +103,31 @@ func (s *Server) clientError(ctx context.Context, c *call, details mcp.JSONRPCEr
 	case c.failure == nil:
 		return out
 	case errors.Is(c.failure, server.ErrResourceNotFound):
-		out.Data = map[string]string{"uri": c.uri()}
-		return out
+		return noResource(c)
+	case errors.Is(c.failure, server.ErrToolNotFound):
+		return invalidParams("there is no tool %q; tools/list tells which there are", c.param("name"))
+	case errors.Is(c.failure, server.ErrPromptNotFound):
+		return invalidParams("there is no prompt %q; prompts/list tells which there are", c.param("name"))
 	case errors.As(c.failure, &unread):
 		return invalidParams("the params of %s have a wrong shape: %s", c.msg.method, shapeProblem(unread))
 	case details.Code == mcp.INTERNAL_ERROR:
 		return s.internalError(ctx, c, c.failure)
 	}
 	return out
+}
+
+// noResource says that the resource which c asks for does not exist, in the way of
+// the revision that c speaks.
+func noResource(c *call) *Error {
+	code, uri := mcp.RESOURCE_NOT_FOUND, c.param("uri")
+	if c.msg.modern() {
+		code = mcp.INVALID_PARAMS
+	}
+	return &Error{
+		Code:    code,
+		Message: fmt.Sprintf("there is no resource %q; resources/list and resources/templates/list tell what there is", uri),
+		Data:    map[string]string{"uri": uri},
+	}
 }
 
 // protocolError returns the JSON-RPC error that err asks for, or nil.
@@ -131,7 +151,7 @@ func protocolError(err error) *Error {
 func shapeProblem(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Sprintf("%s cannot be a %s", wrong.Field, wrong.Value)
+		return fmt.Sprintf("%s has the wrong type: %s", wrong.Field, wrong.Value)
 	}
 	return "see the schema of the method"
 }
@@ -153,6 +173,7 @@ func (s *Server) guardTool(next server.ToolHandlerFunc) server.ToolHandlerFunc {
 	}
 }
 
+// toolFailure words the end of a tool call that failed.
 func (s *Server) toolFailure(ctx context.Context, err error) (*mcp.CallToolResult, error) {
 	c := callFrom(ctx)
 	var url mcp.URLElicitationRequiredError
@@ -160,4 +181,19 @@ func (s *Server) toolFailure(ctx context.Context, err error) (*mcp.CallToolResul
 		return nil, err
 	}
 	return mcp.NewToolResultError(s.internalError(ctx, c, err).Message), nil
+}
+
+// guardPrompt refuses prompts that lack a required argument, which mcp-go leaves
+// to handlers.
+func (s *Server) guardPrompt(next server.PromptHandlerFunc) server.PromptHandlerFunc {
+	return func(ctx context.Context, req mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		if p := s.mcp.ListPrompts()[req.Params.Name]; p != nil {
+			for _, arg := range p.Prompt.Arguments {
+				if _, given := req.Params.Arguments[arg.Name]; arg.Required && !given {
+					return nil, invalidParams("prompt %q needs the argument %q", req.Params.Name, arg.Name)
+				}
+			}
+		}
+		return next(ctx, req)
+	}
 }

@@ -249,7 +249,7 @@ func (e *endpoint) postModern(w http.ResponseWriter, r *http.Request, who Identi
 		e.reject(w, m, &httpProblem{http.StatusBadRequest, problem})
 		return
 	}
-	client := newSession("request-" + strconv.FormatInt(e.serial.Add(1), 10))
+	client := e.newSession()
 	if m.isRequest() {
 		e.serve(w, r, who, e.newCall(r.Context(), client, m, nil, nil))
 		return
@@ -311,7 +311,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, who Identity, c
 	if c.listening {
 		limit = e.streams
 	}
-	release, ok := limit.acquire(r.Context(), who.Key)
+	release, ok := limit.acquire(c.ctx, who.Key)
 	if !ok {
 		c.drop()
 		w.Header().Set("Retry-After", "1")
@@ -374,12 +374,12 @@ func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who Identity) {
 	if out.comment() != nil {
 		return
 	}
-	alive := time.NewTicker(heartbeat)
+	notices, alive := s.queue(), time.NewTicker(heartbeat)
 	defer alive.Stop()
 	for {
 		var err error
 		select {
-		case n := <-s.notices:
+		case n := <-notices:
 			var b []byte
 			if b, err = json.Marshal(n); err == nil {
 				err = out.send(b)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +15,7 @@ import (
 const (
 	maxSubscriptions = 1000 // resources one client may subscribe to
 	maxPending       = 1000 // requests of ours that one client may leave unanswered
-	queuedNotices    = 128  // notifications kept for a client that does not read them
+	queuedNotices    = 64   // notifications kept for a client that does not read them
 )
 
 // session is what the server remembers of one client: of a stdio connection, of a
@@ -23,11 +24,8 @@ type session struct {
 	id          string
 	initialized atomic.Bool
 
-	// notices are notifications outside of any request. Nil for a session that
-	// lives for one request.
-	notices chan mcp.JSONRPCNotification
-
 	mu      sync.Mutex
+	notices chan mcp.JSONRPCNotification // outside of any request; made when needed
 	info    mcp.Implementation
 	caps    *mcp.ClientCapabilities // nil until the client told
 	version string
@@ -43,10 +41,19 @@ type answer struct {
 	result, failure json.RawMessage
 }
 
-func newSession(id string) *session { return &session{id: id} }
+// newSession returns a session that its client cannot name.
+func (s *Server) newSession() *session {
+	return &session{id: "local-" + strconv.FormatInt(s.serial.Add(1), 10)}
+}
 
-func newLastingSession(id string) *session {
-	return &session{id: id, notices: make(chan mcp.JSONRPCNotification, queuedNotices)}
+// queue returns the notifications outside of any request.
+func (s *session) queue() chan mcp.JSONRPCNotification {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.notices == nil {
+		s.notices = make(chan mcp.JSONRPCNotification, queuedNotices)
+	}
+	return s.notices
 }
 
 // The methods that mcp-go looks for in a session.
@@ -58,13 +65,14 @@ func (s *session) Initialized() bool { return s.initialized.Load() }
 // NotificationChannel makes room for one more notification by giving up the
 // oldest one: a client that has not read so many will list everything anew.
 func (s *session) NotificationChannel() chan<- mcp.JSONRPCNotification {
-	if len(s.notices) == cap(s.notices) {
+	queue := s.queue()
+	if len(queue) == cap(queue) {
 		select {
-		case <-s.notices:
+		case <-queue:
 		default:
 		}
 	}
-	return s.notices
+	return queue
 }
 
 func (s *session) GetLogLevel() mcp.LoggingLevel {
@@ -323,13 +331,11 @@ func callFrom(ctx context.Context) *call {
 // fail answers a call with an error.
 func (c *call) fail(e *Error) response { return response{ID: c.msg.id, Error: e} }
 
-// uri returns params.uri of the request.
-func (c *call) uri() string {
-	var params struct {
-		URI string `json:"uri"`
-	}
+// param returns a member of the params that is a string, or "".
+func (c *call) param(name string) string {
+	var params map[string]json.RawMessage
 	_ = json.Unmarshal(c.msg.params, &params)
-	return params.URI
+	return unquote(params[name])
 }
 
 func (c *call) SetSubscriptionFilter(f mcp.SubscriptionFilter) {

@@ -21,6 +21,7 @@ const (
 type legacySession struct {
 	*session
 	inflight inflight
+	nonce    nonce
 	owner    string
 	expires  time.Time
 	ended    context.Context // done when the session is over
@@ -49,7 +50,7 @@ type sessions struct {
 
 	mu    sync.Mutex
 	live  map[string]map[string]*legacySession // by owner and id
-	gone  map[string]time.Time                 // ended ids and when they expire
+	gone  map[nonce]time.Time                  // ended ids and when they expire
 	swept time.Time
 }
 
@@ -61,7 +62,7 @@ func newSessions(s *Server, o HTTPOptions) *sessions {
 		idle:   cmp.Or(o.SessionIdle, 30*time.Minute),
 		now:    time.Now,
 		live:   make(map[string]map[string]*legacySession),
-		gone:   make(map[string]time.Time),
+		gone:   make(map[nonce]time.Time),
 	}
 	if len(st.key) == 0 {
 		st.key = make([]byte, sha256.Size)
@@ -70,46 +71,47 @@ func newSessions(s *Server, o HTTPOptions) *sessions {
 	return st
 }
 
-const (
-	nonceSize   = 16
-	idClearSize = nonceSize + 8
-)
+// nonce is the random part of a session id.
+type nonce [16]byte
+
+const headSize = len(nonce{}) + 8
 
 // issue returns a new session of owner. It becomes known by keep.
 func (st *sessions) issue(owner string) *legacySession {
+	var n nonce
+	_, _ = rand.Read(n[:])
 	expires := st.now().Add(st.ttl).Truncate(time.Second)
-	clear := make([]byte, nonceSize, idClearSize+sha256.Size)
-	_, _ = rand.Read(clear)
-	clear = binary.BigEndian.AppendUint64(clear, uint64(expires.Unix()))
-	return st.newSession(base64.RawURLEncoding.EncodeToString(append(clear, st.sign(owner, clear)...)), owner, expires)
+	head := binary.BigEndian.AppendUint64(n[:], uint64(expires.Unix()))
+	id := base64.RawURLEncoding.EncodeToString(append(head, st.sign(owner, head)...))
+	return st.newSession(id, n, owner, expires)
 }
 
-func (st *sessions) newSession(id, owner string, expires time.Time) *legacySession {
-	s := &legacySession{session: newLastingSession(id), owner: owner, expires: expires}
+func (st *sessions) newSession(id string, n nonce, owner string, expires time.Time) *legacySession {
+	s := &legacySession{session: &session{id: id}, nonce: n, owner: owner, expires: expires}
 	s.ended, s.end = context.WithCancel(context.Background())
 	return s
 }
 
-func (st *sessions) sign(owner string, clear []byte) []byte {
+func (st *sessions) sign(owner string, head []byte) []byte {
 	mac := hmac.New(sha256.New, st.key)
-	mac.Write(clear)
+	mac.Write(head)
 	mac.Write([]byte(owner))
 	return mac.Sum(nil)
 }
 
-// expiry returns when the id of owner expires, and false for an id that is not
-// one of owner or has expired.
-func (st *sessions) expiry(id, owner string) (time.Time, bool) {
+// open takes the id of owner apart, and reports whether it is one that is valid.
+func (st *sessions) open(id, owner string) (n nonce, expires time.Time, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil || len(b) != idClearSize+sha256.Size {
-		return time.Time{}, false
+	if err != nil || len(b) != headSize+sha256.Size {
+		return n, expires, false
 	}
-	clear, mac := b[:idClearSize], b[idClearSize:]
-	if !hmac.Equal(mac, st.sign(owner, clear)) {
-		return time.Time{}, false
+	head, mac := b[:headSize], b[headSize:]
+	if !hmac.Equal(mac, st.sign(owner, head)) {
+		return n, expires, false
 	}
-	expires := time.Unix(int64(binary.BigEndian.Uint64(clear[nonceSize:])), 0)
-	return expires, st.now().Before(expires)
+	copy(n[:], head)
+	expires = time.Unix(int64(binary.BigEndian.Uint64(head[len(n):])), 0)
+	return n, expires, st.now().Before(expires)
 }
 
 // keep makes a session known. If its owner has too many, the one longest unused
@@ -145,19 +147,19 @@ func (st *sessions) add(s *legacySession) {
 
 // find returns the session of owner with the given id, or nil.
 func (st *sessions) find(id, owner string) *legacySession {
-	expires, ok := st.expiry(id, owner)
+	n, expires, ok := st.open(id, owner)
 	if !ok {
 		return nil
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.sweep()
-	if _, gone := st.gone[id]; gone {
+	if _, gone := st.gone[n]; gone {
 		return nil
 	}
 	s := st.live[owner][id]
 	if s == nil {
-		s = st.newSession(id, owner, expires)
+		s = st.newSession(id, n, owner, expires)
 		s.Initialize()
 		st.add(s)
 	}
@@ -172,7 +174,7 @@ func (st *sessions) remove(s *legacySession) {
 		delete(st.live, s.owner)
 	}
 	if len(st.gone) < maxEnded {
-		st.gone[s.id] = s.expires
+		st.gone[s.nonce] = s.expires
 	}
 	st.server.unlisten(s)
 	s.end()
@@ -197,14 +199,19 @@ func (st *sessions) sweep() {
 		return
 	}
 	st.swept = now
-	for id, expires := range st.gone {
-		if now.After(expires) {
-			delete(st.gone, id)
+	for n, expires := range st.gone {
+		if !now.Before(expires) {
+			delete(st.gone, n)
 		}
 	}
 	for _, own := range st.live {
 		for _, s := range own {
-			if now.After(s.expires) || now.Sub(s.used) > st.idle && !s.busy() {
+			switch {
+			case !now.Before(s.expires):
+				st.remove(s)
+			case s.busy():
+				s.used = now
+			case now.Sub(s.used) > st.idle:
 				st.remove(s)
 			}
 		}

@@ -36,7 +36,7 @@ func (s *Server) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) er
 	defer cancelCalls(errStopped)
 	c := &conn{
 		server: s,
-		client: newLastingSession(fmt.Sprintf("stdio-%d", s.serial.Add(1))),
+		client: s.newSession(),
 		out: &lineWriter{w: bufio.NewWriterSize(out, 64<<10), broken: func(err error) {
 			stop(err)
 			cancelCalls(err)
@@ -144,7 +144,7 @@ func (c *conn) enqueue(ctx context.Context, m message) {
 	c.queued.Add(int64(len(m.raw)))
 	client, parent := c.client, c.calls
 	if m.modern() {
-		client = newSession(fmt.Sprintf("request-%d", c.server.serial.Add(1)))
+		client = c.server.newSession()
 	}
 	if m.listens() {
 		parent = c.streams
@@ -242,9 +242,10 @@ func (c *conn) answer(call *call, r response) {
 
 // deliver sends notifications that belong to no request.
 func (c *conn) deliver() {
+	notices := c.client.queue()
 	for {
 		select {
-		case n := <-c.client.notices:
+		case n := <-notices:
 			if b, err := json.Marshal(n); err != nil {
 				c.server.log.Error("notification cannot be rendered", "method", n.Method, "err", err)
 			} else if c.out.send(b) != nil {

@@ -30,18 +30,21 @@ type postStream struct {
 }
 
 // send writes one message as an event.
-func (p *postStream) send(msg []byte) error {
-	event := make([]byte, 0, len(msg)+32)
-	event = append(event, "event: message\ndata: "...)
-	event = append(event, msg...)
-	event = append(event, "\n\n"...)
-	return p.write(event)
-}
+func (p *postStream) send(msg []byte) error { return p.write(event(msg)) }
 
 // comment writes what clients ignore, so that the connection is seen to live.
 func (p *postStream) comment() error { return p.write([]byte(":\n\n")) }
 
-func (p *postStream) write(event []byte) error {
+// event renders a message as a server-sent event.
+func event(msg []byte) []byte {
+	b := make([]byte, 0, len(msg)+32)
+	b = append(b, "event: message\ndata: "...)
+	b = append(b, msg...)
+	return append(b, "\n\n"...)
+}
+
+// write begins the stream if need be, and writes a part of it.
+func (p *postStream) write(part []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.done || !p.streams {
@@ -56,29 +59,31 @@ func (p *postStream) write(event []byte) error {
 		p.w.Header().Set("X-Accel-Buffering", "no")
 		p.w.WriteHeader(http.StatusOK)
 	}
-	if _, err := p.w.Write(event); err != nil {
+	if _, err := p.w.Write(part); err != nil {
 		return err
 	}
 	return rc.Flush()
 }
 
-// finish writes the answer, as the last event if the stream has begun.
+// finish writes the answer, as the last event if the stream has begun. Nothing is
+// written after it. A client that is gone needs no answer, so errors are ignored.
 func (p *postStream) finish(status int, answer []byte) {
-	if p.begun() {
-		_ = p.send(answer) // a client that is gone needs no answer
+	if p.close() {
+		_, _ = p.w.Write(event(answer))
+		_ = http.NewResponseController(p.w).Flush()
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	writeJSON(p.w, status, answer)
 }
 
-// close keeps whoever still holds p from writing to a request that is over.
-func (p *postStream) close() {
+// close keeps whoever still holds p from writing, and reports whether the stream
+// has begun.
+func (p *postStream) close() (begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done = true
+	return p.open
 }
 
 func (p *postStream) begun() bool {

@@ -92,6 +92,7 @@ func New(o Options) *Server {
 	mcpOptions := append([]server.ServerOption{
 		server.WithHooks(&server.Hooks{}),
 		server.WithToolHandlerMiddleware(s.guardTool),
+		server.WithPromptHandlerMiddleware(s.guardPrompt),
 		server.WithInstructions(o.Instructions),
 	}, o.MCP...)
 	s.mcp = server.NewMCPServer(o.Name, o.Version, mcpOptions...)

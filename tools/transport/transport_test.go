@@ -51,7 +51,9 @@ func newTestServer(t testing.TB, o Options) (*Server, *logBuffer) {
 		}
 	})
 	tool("panic", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { panic(secret) })
-	tool("fail", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) { return nil, errors.New(secret) })
+	tool("fail", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return nil, errors.New(secret)
+	})
 	tool("code", func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return nil, fmt.Errorf("wrapped: %w", &Error{Code: -32007, Message: "chosen", Data: map[string]int{"n": 1}})
 	})
@@ -90,6 +92,12 @@ func newTestServer(t testing.TB, o Options) (*Server, *logBuffer) {
 	})
 	s.MCP().AddResource(mcp.NewResource("test://panic", "panic"), func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
 		panic(secret)
+	})
+	s.MCP().AddResourceTemplate(mcp.NewResourceTemplate("item://{id}", "item"), func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+		return nil, fmt.Errorf("item: %w", server.ErrResourceNotFound)
+	})
+	s.MCP().AddPrompt(mcp.NewPrompt("needs", mcp.WithArgument("what", mcp.RequiredArgument())), func(context.Context, mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		return &mcp.GetPromptResult{}, nil
 	})
 	s.MCP().AddPrompt(mcp.NewPrompt("fail"), func(context.Context, mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 		return nil, errors.New(secret)
@@ -258,6 +266,14 @@ func (c *client) wait(want error) {
 	case <-time.After(patience):
 		c.t.Fatal("ServeStdio does not return")
 	}
+}
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
 }
 
 func eachEra(t *testing.T, test func(t *testing.T, e era)) {

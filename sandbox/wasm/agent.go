@@ -1,0 +1,490 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"engram-mcp/sandbox"
+	"engram-mcp/sandbox/meter"
+)
+
+// An agent is a module with a manifest, and the instances that run it.
+type agent struct {
+	rt         *Runtime
+	man        sandbox.Manifest
+	code       *code
+	program    []byte // for an interpreter, nil otherwise
+	config     []byte
+	configKeys map[string]json.RawMessage
+	command    bool // a WASI program: stdin to stdout
+	plugin     bool // for Extism
+
+	// Set by Initialize, read only afterwards.
+	actions []sandbox.Action
+	fresh   *state // nil if instances cannot be put back and are used once
+	hello   []byte // input of the initialize export
+
+	mu     sync.Mutex
+	guests []*guest // idle, the newest last; of a private agent its only one
+	sweep  *time.Timer
+	closed bool
+}
+
+// An Interpreter is a Wasm module that runs programs in another language.
+// When an agent is made ready, its export initialize is called with the
+// program's text as input; what it leaves in memory is the agent's fresh
+// state.
+type Interpreter struct {
+	Wasm []byte
+	// Exceptions lets the module use exception handling. The host memory that
+	// takes is bounded by no limit: the module must bound it by itself.
+	Exceptions bool
+}
+
+// Load compiles a module. If ctx is done before that is finished, compiling
+// goes on, and a later Load of the same code finds it done.
+func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, wasm []byte) (sandbox.Agent, error) {
+	return r.load(ctx, m, wasm, 0, nil)
+}
+
+// LoadProgram loads a program together with its interpreter. Agents that
+// share an interpreter share its compiled code.
+func (r *Runtime) LoadProgram(ctx context.Context, m sandbox.Manifest, in Interpreter, program []byte) (sandbox.Agent, error) {
+	var kind engineKind
+	if in.Exceptions {
+		kind = trusted
+	}
+	return r.load(ctx, m, in.Wasm, kind, append([]byte{}, program...))
+}
+
+func (r *Runtime) load(ctx context.Context, m sandbox.Manifest, wasm []byte, kind engineKind, program []byte) (sandbox.Agent, error) {
+	if m.Engine == "interpreter" {
+		kind |= interpreter
+	}
+	c, err := r.code.get(ctx, wasm, kind)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{rt: r, man: m, code: c, program: program, plugin: c.info.HasImport(extismEnv)}
+	a.config, a.configKeys = parseConfig(m.Config)
+	a.command = !a.plugin && c.info.HasExport("_start") && !c.info.HasExport("execute") && len(tools(&c.info)) == 0
+	if err := a.check(); err != nil {
+		r.code.put(c)
+		return nil, err
+	}
+	r.memory.enrol(a)
+	return a, nil
+}
+
+// check refuses what would fail at every call.
+func (a *agent) check() error {
+	if m := a.code.info.Memory; m != nil && int64(m.Min)*pageSize > a.man.Limits.Memory() {
+		return badCode("read", fmt.Sprintf("raise limits.memory_mib in the manifest to %d or more", (int64(m.Min)*pageSize+1<<20-1)>>20),
+			fmt.Errorf("its memory begins with %d pages, which is more than the agent's limit of %d MiB", m.Min, a.man.Limits.MemoryMiB))
+	}
+	for _, x := range a.code.info.Exports {
+		called := x.Name == "execute" || x.Name == "initialize" || x.Name == "capabilities" || x.Name == "_start" || x.Name == "_initialize" || strings.HasPrefix(x.Name, toolPrefix)
+		if x.Kind == meter.KindFunc && called && !callable(x.Type) {
+			return badCode("read", "declare it without parameters and with one i32 result", fmt.Errorf("export %q has the type %s", x.Name, x.Type))
+		}
+	}
+	for _, action := range a.man.Actions {
+		if _, ok := a.entry(action.Name); !ok {
+			return badCode("read", fmt.Sprintf("export execute, or %s%s", toolPrefix, strings.ReplaceAll(action.Name, "-", "_")), fmt.Errorf("nothing in it performs action %q", action.Name))
+		}
+	}
+	if len(a.offered()) == 0 {
+		return badCode("read", "export execute, as the agent ABI says", errors.New("it exports nothing that performs an action"))
+	}
+	return nil
+}
+
+// toolPrefix begins the names of exports that perform one action each.
+const toolPrefix = "tool_"
+
+func callable(t meter.Signature) bool {
+	return len(t.Params) == 0 && (len(t.Results) == 0 || len(t.Results) == 1 && byte(t.Results[0]) == i32)
+}
+
+// An entry is the export that performs an action.
+type entry struct {
+	export   string
+	envelope bool // its input is {"action", "params"} instead of the params
+}
+
+// entry finds the export for an action: one of its own, or one for all.
+func (a *agent) entry(action string) (entry, bool) {
+	info := &a.code.info
+	under := strings.ReplaceAll(action, "-", "_")
+	own := []string{toolPrefix + action, toolPrefix + under}
+	if a.plugin {
+		own = append(own, action, under)
+	}
+	for _, name := range own {
+		if t, ok := exportType(info, name); ok && callable(t) {
+			return entry{export: name}, true
+		}
+	}
+	if a.command {
+		return entry{export: "_start", envelope: len(a.man.Actions) > 1}, true
+	}
+	return entry{export: "execute", envelope: !a.plugin}, info.HasExport("execute")
+}
+
+func exportType(info *meter.Info, name string) (meter.Signature, bool) {
+	for _, e := range info.Exports {
+		if e.Kind == meter.KindFunc && e.Name == name {
+			return e.Type, true
+		}
+	}
+	return meter.Signature{}, false
+}
+
+// tools lists the actions that have exports of their own.
+func tools(info *meter.Info) []string {
+	var names []string
+	for _, e := range info.Exports {
+		if name, ok := strings.CutPrefix(e.Name, toolPrefix); ok && e.Kind == meter.KindFunc {
+			names = append(names, strings.ReplaceAll(name, "_", "-"))
+		}
+	}
+	return names
+}
+
+// offered lists the actions that the exports show: those of the manifest, or
+// without any what can be told from names.
+func (a *agent) offered() []sandbox.Action {
+	if len(a.man.Actions) > 0 {
+		return a.man.Actions
+	}
+	var list []sandbox.Action
+	for _, name := range tools(&a.code.info) {
+		list = append(list, sandbox.Action{Name: name})
+	}
+	if a.plugin && len(list) == 0 {
+		for _, e := range a.code.info.Exports {
+			if e.Kind == meter.KindFunc && len(e.Type.Results) == 1 && callable(e.Type) && e.Name[:1] != "_" {
+				list = append(list, sandbox.Action{Name: strings.ReplaceAll(e.Name, "_", "-")})
+			}
+		}
+	}
+	if _, ok := a.entry("run"); ok && len(list) == 0 {
+		list = []sandbox.Action{{Name: "run"}}
+	}
+	return list
+}
+
+// Capabilities returns the actions that the module offers.
+func (a *agent) Capabilities() []sandbox.Action { return a.actions }
+
+// Initialize makes the first instance, which shows that the agent starts, and
+// notes its state as the one every call begins with.
+func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
+	a.evict()
+	if err := a.rt.gate.enter(); err != nil {
+		return err
+	}
+	defer a.rt.gate.leave()
+	a.hello = a.program
+	if a.program == nil {
+		hello, err := json.Marshal(map[string]any{"id": c.ID, "config": json.RawMessage(a.config), "capabilities": c.Capabilities})
+		if err != nil {
+			return badCode("initialize", "correct config in the manifest", err)
+		}
+		a.hello = hello
+	}
+	a.fresh = nil
+	g, err := a.start(ctx)
+	if err != nil {
+		return err
+	}
+	if !a.man.Private() && a.code.info.Sticky == "" && g.plain() {
+		a.fresh = g.state()
+	}
+	a.actions, err = a.ask(ctx, g)
+	if err != nil {
+		g.close()
+		return err
+	}
+	a.giveBack(g, false)
+	return nil
+}
+
+// start makes an instance and runs what must run before its first call.
+func (a *agent) start(ctx context.Context) (*guest, error) {
+	g, err := newGuest(a.code, a.rt.memory, a.man.Limits.Memory())
+	if err != nil {
+		return nil, err
+	}
+	if a.fresh != nil {
+		if g.become(a.fresh) {
+			return g, nil
+		}
+		g.close()
+		return nil, (&job{guest: g}).outOfMemory(errors.New("a new instance did not fit"))
+	}
+	seed := rand.NewChaCha8(a.code.key.sum)
+	for _, export := range a.startup() {
+		j := a.job(g, sandbox.Call{Log: slogLine}, a.hello)
+		j.seed = seed
+		rc, err := j.invoke(ctx, export, a.code.engine.depth)
+		if err == nil && j.exit > 0 {
+			rc = int32(j.exit)
+		}
+		if err == nil && rc != 0 && (export == "initialize" || j.exit > 0) {
+			err = badCode("initialize", "correct what the message says", j.failure(rc))
+		}
+		if err != nil {
+			g.close()
+			return nil, err
+		}
+		g.elapsed = j.clock.elapsed
+	}
+	return g, nil
+}
+
+// slogLine passes on what an agent logs while it is made ready and no caller
+// is there to be told.
+func slogLine(l sandbox.LogLine) {
+	slog.Debug("agent starting", "level", l.Level, "text", sandbox.Clean(l.Text))
+}
+
+// startup lists the exports that make an instance ready, in their order.
+func (a *agent) startup() []string {
+	info := &a.code.info
+	var list []string
+	if info.Start {
+		list = append(list, meter.Start)
+	}
+	if info.HasExport("_initialize") {
+		list = append(list, "_initialize")
+	} else if a.plugin && info.HasExport("_start") {
+		list = append(list, "_start")
+	}
+	if !a.command && info.HasExport("initialize") {
+		list = append(list, "initialize")
+	}
+	return list
+}
+
+// ask calls the export capabilities, if there is one.
+func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
+	if a.command || !a.code.info.HasExport("capabilities") {
+		return a.offered(), nil
+	}
+	j := a.job(g, sandbox.Call{Log: slogLine}, nil)
+	j.seed = rand.NewChaCha8(a.code.key.sum)
+	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
+	if err != nil {
+		return nil, err
+	}
+	var list []sandbox.Action
+	if rc != 0 {
+		err = j.failure(rc)
+	} else {
+		err = json.Unmarshal(j.output, &list)
+	}
+	if err != nil {
+		return nil, badCode("initialize", "let capabilities output a JSON list of actions, each with a name, or leave it out", fmt.Errorf("capabilities: %w", err))
+	}
+	return list, nil
+}
+
+// job prepares a call on an instance.
+func (a *agent) job(g *guest, c sandbox.Call, input []byte) *job {
+	j := &job{guest: g, call: c, agent: a, turn: turn{gate: a.rt.gate}, input: input, exit: -1}
+	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: slice}
+	j.clock = clock{start: time.Now().Add(-g.elapsed), elapsed: g.elapsed}
+	return j
+}
+
+// Execute performs an action on an instance of its own.
+func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, error) {
+	if err := a.rt.gate.enter(); err != nil {
+		return sandbox.Result{}, err
+	}
+	defer a.rt.gate.leave()
+	e, ok := a.entry(c.Action)
+	if !ok {
+		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
+	}
+	g, reused, err := a.lease(ctx)
+	if err != nil {
+		return sandbox.Result{}, err
+	}
+	input := []byte(c.Params)
+	if e.envelope {
+		input = envelope(c.Action, c.Params)
+	}
+	j := a.job(g, c, input)
+	rc, err := j.invoke(ctx, e.export, a.code.engine.depth)
+	j.stderr.flush(func(line []byte) { j.logLine(slog.LevelInfo, line) })
+	g.elapsed = j.clock.elapsed
+	if err == nil {
+		err = j.outcome(rc)
+	}
+	res := sandbox.Result{Usage: sandbox.Usage{Fuel: a.man.Limits.Fuel - j.tank.Left, PeakMemory: int64(len(g.bytes())), Reused: reused}}
+	if err == nil {
+		res.Output = j.output
+		if a.command || a.plugin {
+			res.Output = asJSON(j.output)
+		}
+	}
+	a.giveBack(g, err != nil && !errors.Is(err, sandbox.ErrFailed))
+	return res, err
+}
+
+func envelope(action string, params []byte) []byte {
+	b := append(make([]byte, 0, len(params)+len(action)+24), `{"action":"`...)
+	b = append(append(b, action...), `","params":`...) // names need no escaping
+	return append(append(b, params...), '}')
+}
+
+// asJSON returns text that is not JSON as a JSON string: programs that know
+// nothing of agents print plain text.
+func asJSON(out []byte) []byte {
+	if json.Valid(out) {
+		return out
+	}
+	quoted, _ := json.Marshal(strings.ToValidUTF8(string(out), "\ufffd")) // strings always encode
+	return quoted
+}
+
+// outcome turns what the guest returned into an error, or nil.
+func (j *job) outcome(rc int32) error {
+	if j.exit >= 0 {
+		rc = int32(j.exit)
+	}
+	if rc == 0 {
+		return nil
+	}
+	err := j.failure(rc)
+	if j.guest.mem.refused {
+		return j.outOfMemory(err)
+	}
+	return &sandbox.Error{Op: "run", Kind: sandbox.ErrFailed, Err: err, Hint: "the message is the agent's own; its logs may say more"}
+}
+
+// maxFailure bounds the message of an agent's own error.
+const maxFailure = 2000
+
+// failure is the agent's own message: its output, as JSON with a message or
+// as text, or else its code.
+func (j *job) failure(rc int32) error {
+	text := j.output
+	if j.extism != nil && len(j.extism.err) > 0 {
+		text = j.extism.err
+	}
+	var e struct{ Message, Error string }
+	if json.Unmarshal(text, &e) == nil && e.Message+e.Error != "" {
+		text = []byte(e.Message)
+		if e.Message == "" {
+			text = []byte(e.Error)
+		}
+	} else {
+		var s string
+		if json.Unmarshal(text, &s) == nil {
+			text = []byte(s)
+		}
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return fmt.Errorf("it returned %d without a message", rc)
+	}
+	return errors.New(sandbox.Clean(string(text[:min(len(text), maxFailure)])))
+}
+
+// lease returns an instance that nobody else has.
+func (a *agent) lease(ctx context.Context) (g *guest, reused bool, err error) {
+	a.mu.Lock()
+	if n := len(a.guests); n > 0 {
+		g = a.guests[n-1]
+		a.guests = a.guests[:n-1]
+	}
+	a.mu.Unlock()
+	if g != nil {
+		return g, g.calls > 0, nil
+	}
+	if a.man.Private() {
+		return nil, false, &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New("its instance is gone"), Hint: "it is made anew with the next call"}
+	}
+	g, err = a.start(ctx)
+	return g, false, err
+}
+
+// idleTime is how long an instance is kept for the next call.
+const idleTime = time.Minute
+
+// giveBack keeps an instance for the next call, if it can be put back.
+func (a *agent) giveBack(g *guest, broken bool) {
+	g.calls++
+	g.idle = time.Now()
+	keep := !broken
+	if !a.man.Private() {
+		keep = a.fresh != nil && g.reset(a.fresh)
+	}
+	a.mu.Lock()
+	if keep = keep && !a.closed && int64(len(a.guests)) < a.man.Limits.Concurrency; keep {
+		a.guests = append(a.guests, g)
+		if a.sweep == nil && !a.man.Private() {
+			a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
+		}
+	}
+	a.mu.Unlock()
+	if !keep {
+		g.close()
+	}
+}
+
+// sweepIdle closes instances that nobody has used for a while.
+func (a *agent) sweepIdle() {
+	a.mu.Lock()
+	var old []*guest
+	for len(a.guests) > 0 && time.Since(a.guests[0].idle) >= idleTime {
+		old = append(old, a.guests[0])
+		a.guests = a.guests[1:]
+	}
+	if a.sweep = nil; len(a.guests) > 0 && !a.closed {
+		a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
+	}
+	a.mu.Unlock()
+	for _, g := range old {
+		g.close()
+	}
+}
+
+// evict closes the idle instances.
+func (a *agent) evict() {
+	a.mu.Lock()
+	idle := a.guests
+	a.guests = nil
+	a.mu.Unlock()
+	for _, g := range idle {
+		g.close()
+	}
+}
+
+// Close frees the agent. No call runs.
+func (a *agent) Close(context.Context) error {
+	a.mu.Lock()
+	closed := a.closed
+	a.closed = true
+	if a.sweep != nil {
+		a.sweep.Stop()
+	}
+	a.mu.Unlock()
+	if closed {
+		return nil
+	}
+	a.evict()
+	a.rt.memory.leave(a)
+	a.rt.code.put(a.code)
+	return nil
+}
