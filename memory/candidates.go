@@ -26,7 +26,7 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 	if err != nil {
 		return err
 	}
-	words, err := k.byWords(matchExpr(k.telling(terms, in)), k.pool())
+	words, err := k.byWords(matchExpr(k.telling(terms, in)), k.pool)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (k *seeker) page(n int, out *Found, at func(i int) scored) error {
 		out.Hits = append(out.Hits, h)
 	}
 	if end < n {
-		out.Cursor = k.Query.cursor(end)
+		out.Cursor = k.cursor(end)
 	}
 	return nil
 }

@@ -93,8 +93,8 @@ func checkFile(ctx context.Context, path string) []Problem {
 	return out
 }
 
-// Mend rebuilds what is derived: the full-text index and the counters, and
-// queues missing vectors. The caller needs Owner.
+// Mend rebuilds what is derived: the full-text index, the analyses and the
+// counters, and queues missing vectors. progress may be nil. The caller needs Owner.
 func (s *Store) Mend(ctx context.Context, progress func(done, total int64)) error {
 	who, err := s.caller(ctx, "mend", Owner)
 	if err != nil {
@@ -108,30 +108,19 @@ func (s *Store) Mend(ctx context.Context, progress func(done, total int64)) erro
 			FROM engram WHERE created = 1 AND purged = 0`, nil, &t.sums.engrams, &t.sums.forgotten, &t.sums.bytes, &t.sums.links)
 		return err
 	})
-	var after, done int64
-	for err == nil {
-		n := 0
-		err = s.write(ctx, "mend", who, func(t *txn) error {
-			ids, err := collect(t.c, single[[]byte], `SELECT id FROM engram WHERE row > ? AND created = 1 AND purged = 0 AND forgotten = 0 ORDER BY row LIMIT ?`, after, maintainBatch)
-			for _, id := range ids {
-				r, err := t.load([16]byte(id))
-				if err != nil {
-					return err
-				}
-				if err := t.derive(&record{}, r); err != nil {
-					return err
-				}
-				after = r.row
-			}
-			n = len(ids)
-			if done += int64(n); progress != nil {
-				progress(done, t.sums.engrams-t.sums.forgotten)
-			}
-			return err
-		})
-		if n < maintainBatch {
-			return err
-		}
+	if err == nil {
+		err = s.rederive(ctx, who, progress)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "mend", who, func(t *txn) error {
+		if s.vectors.model.Load() == 0 {
+			return nil
+		}
+		_, err := t.c.exec(`INSERT INTO unembedded (engram) SELECT e.row FROM engram e WHERE e.created = 1 AND e.purged = 0 AND e.forgotten = 0
+			AND NOT EXISTS (SELECT 1 FROM embedding x WHERE x.engram = e.row AND x.model = ? AND x.live = 1) ON CONFLICT DO NOTHING`, s.vectors.model.Load())
+		t.wrote = true
+		return err
+	})
 }

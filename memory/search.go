@@ -13,11 +13,9 @@ import (
 )
 
 // poolSize is how many candidates by words, and as many by meaning, a search
-// starts from. It grows with the limit, not with the page: pages of one query
-// are cut from one ranking, which ends with the pool.
+// starts from. It grows with the limit of the first page, and the cursor keeps
+// it: the pages of a query are cut from one ranking, which ends with the pool.
 const poolSize = 100
-
-func (q Query) pool() int { return max(poolSize, 2*q.Limit) }
 
 // Search answers q from one snapshot: the same store and query give the same
 // answer, ttl aside. Any text is a legal query.
@@ -25,7 +23,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 	if err := q.complete(); err != nil {
 		return Found{}, err
 	}
-	offset, err := q.offset()
+	offset, pool, err := q.position()
 	if err != nil {
 		return Found{}, err
 	}
@@ -40,7 +38,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 			return out, err
 		}
 		var why string
-		if near, cosines, why, err = s.nearest(ctx, q.Text, q.pool(), allow); err != nil {
+		if near, cosines, why, err = s.nearest(ctx, q.Text, pool, allow); err != nil {
 			return out, storage("search", err)
 		}
 		if why != "" {
@@ -48,7 +46,7 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 		}
 	}
 	err = s.view(ctx, "search", func(v *view) error {
-		k := &seeker{view: v, Query: q, offset: offset}
+		k := &seeker{view: v, Query: q, offset: offset, pool: pool}
 		if match == "" {
 			return k.newest(&out)
 		}
@@ -74,29 +72,36 @@ func (q *Query) complete() error {
 
 // fingerprint ties a cursor to its query.
 func (q Query) fingerprint() uint32 {
-	q.Cursor, q.Explain = "", false
+	q.Limit, q.Cursor, q.Explain = 0, "", false
 	h := sha256.Sum256(fmt.Appendf(nil, "%+v", q))
 	return binary.BigEndian.Uint32(h[:])
 }
 
-func (q Query) cursor(offset int) string {
-	b := binary.BigEndian.AppendUint32(nil, q.fingerprint())
-	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint(b, uint64(offset)))
+// cursor is the place of the next page: whose query, where, in which pool.
+func (k *seeker) cursor(offset int) string {
+	b := binary.BigEndian.AppendUint32(nil, k.fingerprint())
+	b = binary.AppendUvarint(b, uint64(offset))
+	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint(b, uint64(k.pool)))
 }
 
-func (q Query) offset() (int, error) {
+// position reads a cursor; without one it is the start.
+func (q Query) position() (offset, pool int, err error) {
 	if q.Cursor == "" {
-		return 0, nil
+		return 0, max(poolSize, 2*q.Limit), nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-	if err != nil || len(b) < 5 || binary.BigEndian.Uint32(b) != q.fingerprint() {
-		return 0, badCursor("search")
+	if err != nil || len(b) < 6 || binary.BigEndian.Uint32(b) != q.fingerprint() {
+		return 0, 0, badCursor("search")
 	}
-	n, size := binary.Uvarint(b[4:])
-	if size <= 0 || n > 1<<31 {
-		return 0, badCursor("search")
+	at, size := binary.Uvarint(b[4:])
+	if size <= 0 {
+		return 0, 0, badCursor("search")
 	}
-	return int(n), nil
+	of, last := binary.Uvarint(b[4+size:])
+	if last <= 0 || at > 1<<31 || of > 2*MaxPage {
+		return 0, 0, badCursor("search")
+	}
+	return int(at), int(of), nil
 }
 
 // sql is f as SQL conditions on e, each with a leading AND.
@@ -178,6 +183,7 @@ type seeker struct {
 	*view
 	Query
 	offset    int
+	pool      int   // candidates by words, and as many by meaning
 	linkCount int64 // live links of the space
 }
 
@@ -193,7 +199,7 @@ func (k *seeker) newest(out *Found) error {
 	}
 	for i, e := range found {
 		if i == k.Limit {
-			out.Cursor = k.Query.cursor(k.offset + k.Limit)
+			out.Cursor = k.cursor(k.offset + k.Limit)
 			break
 		}
 		out.Hits = append(out.Hits, Hit{Engram: e.Engram})

@@ -80,8 +80,9 @@ type Options struct {
 	// Lexicon lets search see that words are alike in meaning; optional. All
 	// programs that open a space should give the same one.
 	Lexicon Lexicon
-	// KeepModel leaves a space whose vectors are of another model as it is,
-	// instead of re-embedding it: for programs that only pass by.
+	// KeepModel leaves a space whose vectors or analyses were made with other
+	// models as it is, instead of making them anew: for programs that only
+	// pass by.
 	KeepModel bool
 	// IndexWait is how long a search waits for vectors that are still being
 	// loaded, before it goes by words only; 250 ms if 0.
@@ -175,6 +176,9 @@ func (s *Store) start() {
 	if !s.opt.ReadOnly {
 		run(s.writer)
 		run(s.flushLoop)
+		if !s.opt.KeepModel {
+			run(s.reanalyse)
+		}
 	}
 	if s.vectors.index != nil {
 		run(s.embedLoop)

@@ -2,12 +2,10 @@ package memory
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,84 +38,6 @@ func (s *Store) initVectors() error {
 	}
 	var err error
 	s.vectors.index, err = s.opt.Index(s.opt.Embedder.Dim())
-	return err
-}
-
-// embedText is what is embedded of an engram: who said it is part of what it means.
-func embedText(source, content string) string {
-	if source == "" {
-		return content
-	}
-	return source + ": " + content
-}
-
-// derive brings full text and vectors in step with a record that has changed.
-func (t *txn) derive(old, now *record) error {
-	same := old.content == now.content && old.source == now.source
-	if old.live() == now.live() && same && old.ord() == now.ord() && slices.Equal(old.tags, now.tags) {
-		return nil
-	}
-	if !now.live() {
-		if !old.live() {
-			return nil
-		}
-		if _, err := t.c.exec(`DELETE FROM words WHERE rowid = ?`, now.row); err != nil {
-			return err
-		}
-		if _, err := t.c.exec(`DELETE FROM analysis WHERE engram = ?`, now.row); err != nil {
-			return err
-		}
-		return t.unembed(now.row)
-	}
-	in := analysisInput{Content: now.content, Tags: now.tags, Source: now.source, When: instant(now.ord())}
-	verb := `INSERT`
-	if old.live() {
-		verb = `INSERT OR REPLACE`
-	}
-	if _, err := t.c.exec(verb+` INTO words (rowid, text) VALUES (?,?)`, now.row, in.indexText()); err != nil {
-		return err
-	}
-	if _, err := t.c.exec(`INSERT OR REPLACE INTO analysis (engram, data) VALUES (?,?)`, now.row, analyse(in, t.s.opt.Lexicon).appendTo(nil)); err != nil {
-		return err
-	}
-	if old.live() && same {
-		return nil
-	}
-	return t.embed(now)
-}
-
-// embed gives an engram its vector now, if that is quick, or queues it.
-func (t *txn) embed(r *record) error {
-	s := t.s
-	if model := s.vectors.model.Load(); s.opt.Local && model != 0 {
-		text := embedText(r.source, r.content)
-		if vecs, err := s.opt.Embedder.Embed(context.Background(), []string{text}); err == nil && len(vecs) == 1 {
-			return t.putEmbedding(r.row, model, text, vecs[0])
-		}
-	}
-	if err := t.unembed(r.row); err != nil {
-		return err
-	}
-	_, err := t.c.exec(`INSERT INTO unembedded (engram) VALUES (?) ON CONFLICT DO NOTHING`, r.row)
-	return err
-}
-
-func (t *txn) putEmbedding(row, model int64, text string, vec []float32) error {
-	sum := sha256.Sum256([]byte(text))
-	if _, err := t.c.exec(`INSERT OR REPLACE INTO embedding (engram, model, live, hash, vec, seq) VALUES (?,?,1,?,?, (SELECT ifnull(max(seq), 0) + 1 FROM embedding))`,
-		row, model, sum[:], packVector(vec)); err != nil {
-		return err
-	}
-	_, err := t.c.exec(`DELETE FROM unembedded WHERE engram = ?`, row)
-	return err
-}
-
-// unembed takes an engram out of every process's index.
-func (t *txn) unembed(row int64) error {
-	_, err := t.c.exec(`UPDATE embedding SET seq = (SELECT max(seq) + 1 FROM embedding), live = 0 WHERE engram = ? AND live = 1`, row)
-	if err == nil {
-		_, err = t.c.exec(`DELETE FROM unembedded WHERE engram = ?`, row)
-	}
 	return err
 }
 

@@ -9,7 +9,8 @@ CREATE TABLE space (
 	forgotten INTEGER NOT NULL DEFAULT 0, -- of those, hidden
 	links     INTEGER NOT NULL DEFAULT 0, -- live
 	bytes     INTEGER NOT NULL DEFAULT 0, -- of content and metadata
-	agents    INTEGER NOT NULL DEFAULT 0  -- version of the agent table
+	agents    INTEGER NOT NULL DEFAULT 0, -- version of the agent table
+	derivation TEXT NOT NULL DEFAULT ''   -- what words and analyses were made with
 ) STRICT;
 
 -- The log. Every change of state is one row, written with its effect. A row
