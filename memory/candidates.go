@@ -54,11 +54,11 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 			parts = map[string]float64{}
 			for p, v := range h.parts {
 				if v != 0 {
-					parts[rankPartNames[p]] = float64(v) * scoreUnit
+					parts[rankPartNames[p]] = float64(v) / scoresPerPoint
 				}
 			}
 		}
-		return scored{h.item.id, float64(h.score) * scoreUnit, parts}
+		return scored{h.item.id, float64(h.score) / scoresPerPoint, parts}
 	})
 }
 
@@ -81,6 +81,10 @@ func (k *seeker) byMeaning(near []int64, cosines []float32, out *Found) error {
 	}
 	return k.page(len(list), out, func(i int) scored { return list[i] })
 }
+
+// scoresPerPoint turns whole scores into the numbers shown: dividing keeps
+// them short in decimal.
+const scoresPerPoint = 1 / scoreUnit
 
 // scored is a place in the ranking.
 type scored struct {
