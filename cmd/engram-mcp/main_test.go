@@ -29,6 +29,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AppData", env.WorkDir+"/home/roaming")
 			env.Setenv("ENGRAM_DATA_DIR", env.WorkDir+"/data")
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("HELLO", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`)
+			env.Setenv("CREATE", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"engram_create","arguments":{"content":"The boat goes out at dawn"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 			for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 				env.Setenv(proxy, "http://127.0.0.1:1")
 			}
@@ -39,6 +41,9 @@ func TestScripts(t *testing.T) {
 			"save-json": saveJSON,
 			"status":    status,
 			"expect":    expect,
+			"spoil":     spoil,
+			"address":   address,
+			"token":     token,
 		},
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,10 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
-
 	"engram-mcp/memory"
+	"engram-mcp/tools"
 )
 
 // metrics counts the calls of tools by MCP clients, by tool and outcome.
@@ -34,42 +33,51 @@ type callSum struct {
 
 func newMetrics() *metrics { return &metrics{started: time.Now(), calls: map[callKind]callSum{}} }
 
-// observe counts and logs each call. A line of the log names the tool and the
-// caller, and nothing of what was said.
-func (s *service) observe(next server.ToolHandlerFunc) server.ToolHandlerFunc {
-	return func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-		start := time.Now()
-		res, err := next(ctx, req)
-		kind := callKind{s.label(ctx, req.Params.Name), outcome(res, err)}
-		took := time.Since(start)
-		s.metrics.add(kind, took)
-		who, _ := memory.PrincipalFrom(ctx)
-		s.log.Info("call", "tool", kind.tool, "result", kind.result, "ms", float64(took.Microseconds())/1000, "space", who.Space, "who", who.Name)
-		return res, err
+// observed is part with every call counted and logged. A line of the log names
+// the tool and the caller, and nothing of what was said.
+func (s *service) observed(part *tools.Set) *tools.Set {
+	ours := map[string]bool{}
+	watch := func(t tools.Tool) tools.Tool {
+		return tools.Raw(t, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+			start := time.Now()
+			out, err := part.Call(ctx, t.Name, in)
+			s.note(ctx, t.Name, ours[t.Name], err, time.Since(start))
+			return out, err
+		})
 	}
+	var fixed []tools.Tool
+	for _, t := range part.Tools(memory.WithPrincipal(context.Background(), memory.Principal{Rights: memory.Owner})) {
+		ours[t.Name] = true
+		fixed = append(fixed, watch(t))
+	}
+	set := tools.NewSet(fixed...)
+	set.Grow(func(ctx context.Context) (more []tools.Tool) {
+		for _, t := range part.Tools(ctx) {
+			if !ours[t.Name] {
+				more = append(more, watch(t))
+			}
+		}
+		return more
+	})
+	part.Watch(set.Changed)
+	return set
 }
 
-// label is the name of one of our own tools; others, of which there may be any
+// note counts and logs one call. The tools of agents, of which there may be any
 // number, are counted as one.
-func (s *service) label(ctx context.Context, tool string) string {
-	if _, ok := s.set.Find(ctx, tool); ok && !strings.Contains(tool, "-") {
-		return tool
-	}
-	return "agent"
-}
-
-func outcome(res *mcp.CallToolResult, err error) string {
-	switch {
-	case err != nil:
-		return "error"
-	case res == nil || !res.IsError:
-		return "ok"
-	case res.Meta != nil:
-		if kind, ok := res.Meta.AdditionalFields["error"].(string); ok {
-			return kind
+func (s *service) note(ctx context.Context, tool string, ours bool, err error, took time.Duration) {
+	result := "ok"
+	if err != nil {
+		if _, result = tools.Explain(err); result == "" {
+			result = "error"
 		}
 	}
-	return "failed"
+	who, _ := memory.PrincipalFrom(ctx)
+	s.log.Info("call", "tool", tool, "result", result, "ms", float64(took.Microseconds())/1000, "space", who.Space, "who", who.Name)
+	if !ours {
+		tool = "agent"
+	}
+	s.metrics.add(callKind{tool, result}, took)
 }
 
 func (m *metrics) add(kind callKind, took time.Duration) {

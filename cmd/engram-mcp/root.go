@@ -31,9 +31,8 @@ says what there is on a terminal.`,
 			}
 			return a.serveStdio(cmd.Context())
 		},
-		PersistentPreRunE:          func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
-		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	a.bindGlobal(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
@@ -54,7 +53,8 @@ says what there is on a terminal.`,
 		}
 	}
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
-	add("serve", newServe(a))
+	add("serve", newServe(a), newInstall(a))
+	add("serve", newDemo(a))
 	add("care", newStats(a), newSpace(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
 	root.SetHelpCommandGroupID("care")
 	root.InitDefaultHelpCmd()
@@ -100,6 +100,7 @@ func none(cmd *cobra.Command, args []string) error {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
 	hint := "see '" + cmd.CommandPath() + " --help'"
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = "did you mean '" + cmd.CommandPath() + " " + strings.Join(near, "' or '"+cmd.CommandPath()+" ") + "'? " + hint

@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 
-	"github.com/mark3labs/mcp-go/mcp"
-	"github.com/mark3labs/mcp-go/server"
 	"github.com/spf13/cobra"
 
 	"engram-mcp/memory"
@@ -64,7 +63,6 @@ type service struct {
 	log     *slog.Logger
 	server  *transport.Server
 	metrics *metrics
-	warming sync.Once
 	who     memory.Principal // of clients that bring no identity of their own
 }
 
@@ -81,14 +79,8 @@ func (a *app) service(level slog.Level) (*service, error) {
 		return nil, err
 	}
 	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part)}
-	s.server = transport.New(transport.Options{
-		Name: "engram-mcp", Version: version(), Logger: log,
-		MCP: []server.ServerOption{server.WithToolHandlerMiddleware(s.observe)},
-	})
-	tools.Serve(s.server.MCP(), part, e.open)
-	s.server.MCP().GetHooks().AddAfterInitialize(func(ctx context.Context, _ any, _ *mcp.InitializeRequest, _ *mcp.InitializeResult) {
-		s.warming.Do(func() { go s.warm(context.WithoutCancel(ctx)) })
-	})
+	s.server = transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
+	tools.Serve(s.server.MCP(), s.observed(part), e.open)
 	return s, nil
 }
 
@@ -97,23 +89,39 @@ func (a *app) service(level slog.Level) (*service, error) {
 func (s *service) warm(ctx context.Context) {
 	_, release, err := s.spaces.Get(ctx, s.who.Space)
 	if err != nil {
-		s.log.Warn("the memory cannot be opened", "err", err)
+		warnings(s.log)("the memory cannot be opened", "err", err)
 		return
 	}
 	release()
 }
 
 // serveStdio serves the client at the other end of stdin and stdout until it
-// hangs up.
+// hangs up. Its space is opened once it has its first answer: no client waits
+// for a disk to learn that there is a server.
 func (a *app) serveStdio(ctx context.Context) error {
 	s, err := a.service(slog.LevelWarn)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, a.out)
+	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
+	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
 	if ctx.Err() != nil { // it was told to stop, and did
 		return nil
 	}
 	return err
+}
+
+// afterFirst is a writer that starts something when it has written for the
+// first time.
+type afterFirst struct {
+	w    io.Writer
+	once sync.Once
+	do   func()
+}
+
+func (a *afterFirst) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	a.once.Do(func() { go a.do() })
+	return n, err
 }

@@ -38,6 +38,11 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 	if passing {
 		opt.IndexWait = time.Minute
 	}
+	words, err := vector.NewStatic()
+	if err != nil {
+		return nil, err
+	}
+	opt.Lexicon = words
 	embedder, err := a.newEmbedder()
 	if err != nil {
 		return nil, err
