@@ -16,7 +16,7 @@ import (
 var updateGolden = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // everyTool is the whole fixed vocabulary; none of it is called.
-func everyTool() *Set { return NewSet(Memory(nil)...) }
+func everyTool() *Set { return NewSet(append(Memory(nil), NewAgents(nil, AgentOptions{}).Tools()...)...) }
 
 // What a client sees of a tool is a contract: any change shows in a diff.
 func TestTools_Golden(t *testing.T) {
@@ -178,7 +178,7 @@ func TestProfiles(t *testing.T) {
 		}
 		return strings.Join(l, " ")
 	}
-	if got, want := names(), "engram_create engram_get engram_update engram_forget engram_search engram_link engram_graph"; got != want {
+	if got, want := names(), "engram_create engram_get engram_update engram_forget engram_search engram_link engram_graph agent_run"; got != want {
 		t.Errorf("default is %s, want %s", got, want)
 	}
 	if got, want := names("graph"), "engram_link engram_unlink engram_graph"; got != want {

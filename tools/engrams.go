@@ -308,16 +308,6 @@ func confirmation(ctx context.Context, ids []string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// do makes changes in one transaction.
-func do(ctx context.Context, s *memory.Store, requestID string, changes []memory.Change) ([]memory.Result, error) {
-	return s.Do(ctx, memory.Mutation{RequestID: requestID, Changes: changes})
-}
-
-// read gets engrams by id.
-func read(ctx context.Context, s *memory.Store, ids []string, o memory.GetOptions) ([]memory.Engram, []string, error) {
-	return s.Get(ctx, ids, o)
-}
-
 // listed is l, written as [] rather than null when there is nothing in it.
 func listed[T any](l []T) []T {
 	if l == nil {
