@@ -1,4 +1,3 @@
-// Package conformance judges the server from outside. It has tests only.
 package conformance
 
 import (

@@ -54,7 +54,10 @@ func (c Create) plan(t *txn) (Result, error) {
 	} else if twin != nil {
 		return t.createAgain(c, twin)
 	}
-	id := newID()
+	id := c.staged
+	if id == uuid.Nil {
+		id = newID()
+	}
 	if c.ID != "" {
 		var err error
 		if id, err = uuid.Parse(c.ID); err != nil {
@@ -359,7 +362,8 @@ func (s *Store) Get(ctx context.Context, ids []string, o GetOptions) (engrams []
 		return nil, nil, invalid("get", fmt.Sprintf("%d ids", len(ids)), fmt.Sprintf("give 1 to %d ids", MaxPage))
 	}
 	var rows []int64
-	err = s.view(ctx, "get", func(v *view) error {
+	err = s.stagedView(ctx, "get", func(v *view) error {
+		engrams, missing, rows = nil, nil, nil
 		seen := map[uuid.UUID]bool{}
 		for _, id := range ids {
 			u, err := uuid.Parse(id)

@@ -3,6 +3,8 @@ package memory
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // A Mutation is a list of changes that are made all or none, in order, in one
@@ -57,6 +59,8 @@ type Create struct {
 	// and need Admin. An id that exists already makes the change a duplicate.
 	ID        string
 	CreatedAt time.Time
+
+	staged uuid.UUID // the id that a stage has promised
 }
 
 // Update changes fields of an engram. Nil fields stay as they are; a zero time

@@ -103,17 +103,23 @@ func (v *sight) readable(e string) string {
 // view is a read-only snapshot as one principal sees it.
 type view struct {
 	*sight
+	querier
 	s   *Store
+	ctx context.Context
+}
+
+// snapshot reads from a transaction of the reading pool.
+type snapshot struct {
 	ctx context.Context
 	tx  *sql.Tx
 }
 
-func (v *view) query(query string, args ...any) (*sql.Rows, error) {
-	return v.tx.QueryContext(v.ctx, query, args...)
+func (s snapshot) query(query string, args ...any) (*sql.Rows, error) {
+	return s.tx.QueryContext(s.ctx, query, args...)
 }
 
-func (v *view) one(query string, args []any, dest ...any) (bool, error) {
-	err := v.tx.QueryRowContext(v.ctx, query, args...).Scan(dest...)
+func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
+	err := s.tx.QueryRowContext(s.ctx, query, args...).Scan(dest...)
 	if err == sql.ErrNoRows {
 		return false, nil
 	}
@@ -123,6 +129,20 @@ func (v *view) one(query string, args []any, dest ...any) (bool, error) {
 // view runs f on one snapshot. The caller needs Read.
 func (s *Store) view(ctx context.Context, op string, f func(*view) error) error {
 	return s.viewAs(ctx, op, Read, f)
+}
+
+// stagedView is view, on what is staged under ctx if anything is.
+func (s *Store) stagedView(ctx context.Context, op string, f func(*view) error) error {
+	if st := s.stageOf(ctx); st != nil {
+		who, err := s.caller(ctx, op, Read)
+		if err != nil {
+			return err
+		}
+		if ok, err := st.view(ctx, op, who, f); ok {
+			return err
+		}
+	}
+	return s.view(ctx, op, f)
 }
 
 func (s *Store) viewAs(ctx context.Context, op string, r Rights, f func(*view) error) error {
@@ -138,7 +158,7 @@ func (s *Store) viewAs(ctx context.Context, op string, r Rights, f func(*view) e
 		return storage(op, err)
 	}
 	defer tx.Rollback()
-	v := &view{s: s, ctx: ctx, tx: tx}
+	v := &view{s: s, ctx: ctx, querier: snapshot{ctx, tx}}
 	if v.sight, err = look(v, who, time.Now().UnixMilli()); err != nil {
 		return storage(op, err)
 	}

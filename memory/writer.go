@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,9 @@ func (s *Store) commit(group []*write) {
 		if err != nil {
 			w.err = storage(w.op, err)
 		}
+		if errors.Is(w.err, errUndo) {
+			w.err = nil
+		}
 		close(w.done)
 	}
 	if err == nil && t.wrote {
@@ -221,8 +225,8 @@ func (t *txn) guard(w *write) (err error) {
 	return w.run(t)
 }
 
-// Do makes the changes of m, all or none, and returns one result a change. It
-// returns once the changes are as durable as the store was opened for.
+// Do makes the changes of m, all or none, and returns one result a change;
+// under a [Stage] it stages them. It returns once the changes are as durable as the store was opened for.
 // Mutations that are made concurrently share a commit.
 func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	if len(m.Changes) == 0 {
@@ -239,6 +243,9 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	req, err := m.request(op)
 	if err != nil {
 		return nil, err
+	}
+	if st := s.stageOf(ctx); st != nil {
+		return st.do(ctx, m, who, req)
 	}
 	var out []Result
 	err = s.write(ctx, op, who, func(t *txn) error {

@@ -3,12 +3,12 @@ package transport
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -19,7 +19,11 @@ const (
 	bodyTimeout  = time.Minute      // to receive the body of a request
 	writeTimeout = 30 * time.Second // to get rid of one message
 	heartbeat    = 25 * time.Second // between signs of life on an event stream
-	slotTimeout  = 10 * time.Second // to wait for other requests of the same identity
+	slotTimeout  = 10 * time.Second // to wait for other requests to end
+
+	largeBody = 256 << 10 // bytes from which a body counts as large
+	maxLarge  = 16        // large bodies in memory at once, of all clients
+	anyone    = ""        // the one key of slots that all clients share
 )
 
 // HTTPOptions configures a Handler. The zero value serves everyone who can reach
@@ -60,6 +64,7 @@ func (s *Server) Handler(o HTTPOptions) http.Handler {
 		sessions:     newSessions(s, o),
 		requests:     newSlots(s.opts.MaxConcurrent),
 		streams:      newSlots(maxStreams),
+		large:        newSlots(maxLarge),
 	}
 }
 
@@ -71,6 +76,7 @@ type endpoint struct {
 	sessions     *sessions
 	requests     *slots // running requests by identity
 	streams      *slots // open streams by identity
+	large        *slots // large bodies of all
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,16 +121,16 @@ func modernHeader(r *http.Request) bool {
 
 // post takes one message.
 func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who Identity) {
-	m, problem := e.receive(w, r)
-	if problem != nil {
+	m, release, problem := e.receive(w, r)
+	defer release()
+	switch {
+	case problem != nil:
 		e.reject(w, m, problem)
-		return
-	}
-	if m.modern() || modernHeader(r) {
+	case m.modern() || modernHeader(r):
 		e.postModern(w, r, who, m)
-		return
+	default:
+		e.postLegacy(w, r, who, m)
 	}
-	e.postLegacy(w, r, who, m)
 }
 
 // httpProblem is an error with the status it is sent under.
@@ -133,27 +139,45 @@ type httpProblem struct {
 	err    *Error
 }
 
-// receive reads the message in the body of r.
-func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (message, *httpProblem) {
+// busy refuses what would be more at once than a bound allows.
+func busy(w http.ResponseWriter, what string) *httpProblem {
+	w.Header().Set("Retry-After", "1")
+	return &httpProblem{http.StatusTooManyRequests, &Error{Code: codeBusy, Message: "too many " + what + "; try again later"}}
+}
+
+// receive reads the message in the body of r. Its memory is free for others when
+// release is called.
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (m message, release func(), problem *httpProblem) {
+	release = func() {}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return message{}, &httpProblem{http.StatusUnsupportedMediaType, invalidRequest("Content-Type must be application/json")}
+		return m, release, &httpProblem{http.StatusUnsupportedMediaType, invalidRequest("Content-Type must be application/json")}
+	}
+	if r.ContentLength < 0 || r.ContentLength >= largeBody {
+		leave, ok := e.large.acquire(r.Context(), anyone)
+		if !ok {
+			return m, release, busy(w, "large messages are being handled")
+		}
+		release = sync.OnceFunc(leave)
 	}
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer can; a server's own can
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer can; that of a server can
 	body, err := readBody(http.MaxBytesReader(w, r.Body, int64(e.opts.MaxMessage)), r.ContentLength)
 	_ = rc.SetReadDeadline(time.Time{})
+	if len(body) < largeBody {
+		release()
+	}
 	var tooLong *http.MaxBytesError
 	if errors.As(err, &tooLong) {
-		return message{}, &httpProblem{http.StatusRequestEntityTooLarge, invalidRequest("the message is longer than %d bytes; send less at once", tooLong.Limit)}
+		return m, release, &httpProblem{http.StatusRequestEntityTooLarge, invalidRequest("the message is longer than %d bytes; send less at once", tooLong.Limit)}
 	}
 	if err != nil {
-		return message{}, &httpProblem{http.StatusBadRequest, &Error{Code: mcp.PARSE_ERROR, Message: "the body could not be read to its end"}}
+		return m, release, &httpProblem{http.StatusBadRequest, &Error{Code: mcp.PARSE_ERROR, Message: "the body could not be read to its end"}}
 	}
 	m, failure := scan(body)
 	if failure != nil {
-		return m, &httpProblem{http.StatusBadRequest, failure}
+		return m, release, &httpProblem{http.StatusBadRequest, failure}
 	}
-	return m, nil
+	return m, release, nil
 }
 
 // readBody reads to the end, at once if the promised length is small.
@@ -254,10 +278,9 @@ func (e *endpoint) postModern(w http.ResponseWriter, r *http.Request, who Identi
 		e.serve(w, r, who, e.newCall(r.Context(), client, m, nil, nil))
 		return
 	}
-	// A request ends with its stream; one that is named could be anybody's.
-	if m.method != string(mcp.MethodNotificationCancelled) {
-		e.handle(e.newCall(r.Context(), client, m, nowhere{}, nil))
-	}
+	// A cancellation among these finds nothing, as each request has a session of
+	// its own: a request ends with its stream, and a named one could be anybody's.
+	e.handle(e.newCall(r.Context(), client, m, nowhere{}, nil))
 	w.WriteHeader(http.StatusAccepted)
 }
 
@@ -279,17 +302,24 @@ func (e *endpoint) checkHeaders(r *http.Request, m message) *Error {
 	case !mcp.IsValidProtocolVersion(version):
 		return nil // mcp-go answers with the versions there are
 	}
-	params := json.RawMessage(m.params)
-	if err := mcp.ValidateStandardHeaders(r.Header.Get, version, mcp.MCPMethod(m.method), params); err != nil {
+	if err := mcp.ValidateStandardHeaders(r.Header.Get, version, mcp.MCPMethod(m.method), m.params); err != nil {
 		return mismatch(err.Error())
 	}
+	if err := e.checkArgumentHeaders(r, m); err != nil {
+		return mismatch(err.Error())
+	}
+	return nil
+}
+
+// checkArgumentHeaders compares the arguments that a tool wants in headers too.
+func (e *endpoint) checkArgumentHeaders(r *http.Request, m message) error {
 	if m.method != string(mcp.MethodToolsCall) {
 		return nil
 	}
-	name, _ := mcp.ExtractHeaderName(mcp.MethodToolsCall, params)
+	name, _ := mcp.ExtractHeaderName(mcp.MethodToolsCall, m.params)
 	tool := e.mcp.GetTool(name)
 	if tool == nil {
-		return nil
+		return nil // mcp-go answers that there is none
 	}
 	lookup := func(header string) (string, bool) {
 		values := r.Header.Values(header)
@@ -298,32 +328,27 @@ func (e *endpoint) checkHeaders(r *http.Request, m message) *Error {
 		}
 		return values[0], true
 	}
-	if err := mcp.ValidateParamHeadersLookup(lookup, &tool.Tool, params); err != nil {
-		return mismatch(err.Error())
-	}
-	return nil
+	return mcp.ValidateParamHeadersLookup(lookup, &tool.Tool, m.params)
 }
 
 // serve handles a request and answers it, as JSON, or as the last event of a
 // stream if there was something to tell before.
 func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, who Identity, c *call) {
-	limit := e.requests
+	limit, what := e.requests, "requests of this client are running"
 	if c.listening {
-		limit = e.streams
+		limit, what = e.streams, "streams of this client are open"
 	}
 	release, ok := limit.acquire(c.ctx, who.Key)
 	if !ok {
 		c.drop()
-		w.Header().Set("Retry-After", "1")
-		e.reject(w, c.msg, &httpProblem{http.StatusTooManyRequests, &Error{Code: codeBusy, Message: "too many requests of this client are running; try again later"}})
+		e.reject(w, c.msg, busy(w, what))
 		return
 	}
 	defer release()
-	out := &postStream{w: w, streams: acceptsStream(r)}
+	out := &postStream{w: w, streams: acceptsStream(r), gone: func() { c.cancel(errGone) }}
 	defer out.close()
 	c.out = out
 	if c.listening {
-		defer out.keepAlive(r.Context())()
 		defer context.AfterFunc(drained(r.Context()), func() { c.cancel(errStopped) })()
 	}
 	resp := e.handle(c)
@@ -362,38 +387,23 @@ func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who Identity) {
 	}
 	release, ok := e.streams.acquire(r.Context(), who.Key)
 	if !ok {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many streams of this client are open", http.StatusTooManyRequests)
+		e.reject(w, message{}, busy(w, "streams of this client are open"))
 		return
 	}
 	defer release()
 	ctx, leave := s.enter(r.Context())
 	defer leave()
+	defer context.AfterFunc(s.ended, leave)()
+	defer context.AfterFunc(drained(r.Context()), leave)()
 
-	out := &postStream{w: w, streams: true}
-	if out.comment() != nil {
-		return
-	}
-	notices, alive := s.queue(), time.NewTicker(heartbeat)
-	defer alive.Stop()
-	for {
-		var err error
+	out := &postStream{w: w, streams: true, gone: leave}
+	defer out.close()
+	_ = out.comment() // so that the client sees the stream begin
+	for notices := s.queue(); ; {
 		select {
 		case n := <-notices:
-			var b []byte
-			if b, err = json.Marshal(n); err == nil {
-				err = out.send(b)
-			}
-		case <-alive.C:
-			err = out.comment()
+			e.sendNotice(out, n)
 		case <-ctx.Done():
-			return
-		case <-s.ended.Done():
-			return
-		case <-drained(r.Context()).Done():
-			return
-		}
-		if err != nil {
 			return
 		}
 	}

@@ -678,6 +678,46 @@ func TestHTTPLegacyVersionHeader(t *testing.T) {
 	}
 }
 
+func TestHTTPBoundsTheMemoryOfBodies(t *testing.T) {
+	s, _ := newTestServer(t, Options{})
+	h := s.Handler(HTTPOptions{}).(*endpoint)
+	ts := httptest.NewServer(h)
+	defer ts.Close()
+	c := visit(t, ts.URL, modern)
+	large := modern.call("1", "echo", `"text":"`+strings.Repeat("x", largeBody)+`"`)
+
+	var release []func()
+	for range maxLarge {
+		leave, ok := h.large.acquire(t.Context(), anyone)
+		if !ok {
+			t.Fatal("there are fewer places")
+		}
+		release = append(release, leave)
+	}
+	if w := c.call("1", "echo", `"text":"small"`); w.text() != "small" {
+		t.Errorf("a small message: %+v", w)
+	}
+	answered := make(chan wire, 1)
+	go func() {
+		_, msgs := c.post(large)
+		answered <- msgs[0]
+	}()
+	select {
+	case w := <-answered:
+		t.Errorf("a large message is taken beside %d others: %+v", maxLarge, w.Error)
+	case <-time.After(100 * time.Millisecond):
+	}
+	release[0]()
+	if w := <-answered; len(w.text()) != largeBody {
+		t.Errorf("a large message in its turn: %+v", w.Error)
+	}
+	if leave, ok := h.large.acquire(t.Context(), anyone); !ok {
+		t.Error("it keeps its place")
+	} else {
+		leave()
+	}
+}
+
 func TestHTTPBoundsWhatAnIdentityRuns(t *testing.T) {
 	s, _ := newTestServer(t, Options{MaxConcurrent: 2})
 	url := serveHTTP(t, s, twoTokens)

@@ -76,6 +76,16 @@ type listener interface {
 	IsSubscribedToResource(uri string) bool
 }
 
+// sendNotice sends a notification that belongs to no request.
+func (s *Server) sendNotice(out sender, n mcp.JSONRPCNotification) {
+	b, err := json.Marshal(n)
+	if err != nil {
+		s.log.Error("notification cannot be rendered", "method", n.Method, "err", err)
+		return
+	}
+	_ = out.send(b) // a client that is gone is noticed where it is read from
+}
+
 // outbox carries the notifications of one call to its client. It starts at the
 // first one, as most calls send none.
 type outbox struct {

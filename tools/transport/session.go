@@ -275,15 +275,18 @@ type call struct {
 	server    *Server
 	msg       message
 	out       sender
-	among     *inflight     // where the client may cancel it; nil if nowhere
-	listening bool          // a subscriptions/listen stream
-	yield     func() func() // gives way while the client is asked; nil if none is needed
+	among     *inflight // where the client may cancel it; nil if nowhere
+	listening bool      // a subscriptions/listen stream
 
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	failure error // behind an error response, as mcp-go reported it
 
 	outbox outbox
+
+	askMu  sync.Mutex
+	asking int           // questions to the client that wait
+	places chan struct{} // where a running call has an element; nil if nowhere
 
 	filterMu sync.Mutex
 	filter   mcp.SubscriptionFilter
@@ -403,9 +406,8 @@ func (c *call) ask(ctx context.Context, method mcp.MCPMethod, params, result any
 	if err := c.out.send(b); err != nil {
 		return &Error{Code: mcp.INTERNAL_ERROR, Message: fmt.Sprintf("%s could not be sent to the client: %v", method, err)}
 	}
-	if c.yield != nil {
-		defer c.yield()()
-	}
+	c.giveWay()
+	defer c.comeBack()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -414,6 +416,25 @@ func (c *call) ask(ctx context.Context, method mcp.MCPMethod, params, result any
 			return &Error{Code: mcp.INTERNAL_ERROR, Message: fmt.Sprintf("the client went away before it answered %s", method)}
 		}
 		return a.decode(method, result)
+	}
+}
+
+// giveWay lets another request run while this one waits for its client. Otherwise
+// waiting requests could keep the answers that they wait for from being read.
+func (c *call) giveWay() {
+	c.askMu.Lock()
+	defer c.askMu.Unlock()
+	if c.asking++; c.asking == 1 && c.places != nil {
+		<-c.places
+	}
+}
+
+// comeBack ends a giveWay. It waits for a place.
+func (c *call) comeBack() {
+	c.askMu.Lock()
+	defer c.askMu.Unlock()
+	if c.asking--; c.asking == 0 && c.places != nil {
+		c.places <- struct{}{}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sync"
@@ -81,7 +80,7 @@ type conn struct {
 	queue    chan *call
 	queued   atomic.Int64  // bytes in queue
 	room     chan struct{} // signals that queued fell
-	running  chan struct{} // holds a token for each running request
+	running  chan struct{} // has an element for each running request
 	open     atomic.Int32  // streams
 
 	calls      context.Context // of all requests; outlives the input
@@ -150,7 +149,7 @@ func (c *conn) enqueue(ctx context.Context, m message) {
 		parent = c.streams
 	}
 	call := c.server.newCall(parent, client, m, c.out, &c.inflight)
-	call.yield = c.yield
+	call.places = c.running
 	select {
 	case c.queue <- call:
 	case <-ctx.Done():
@@ -191,6 +190,8 @@ func (c *conn) run(call *call) {
 	default:
 	}
 	switch {
+	case call.cancelled():
+		call.drop()
 	case !call.msg.isRequest():
 		c.server.handle(call)
 	case call.msg.method == string(mcp.MethodInitialize):
@@ -220,13 +221,6 @@ func (c *conn) run(call *call) {
 	}
 }
 
-// yield lets another request run while the caller's waits for its client.
-// Otherwise requests that wait could keep the answers from being read.
-func (c *conn) yield() (resume func()) {
-	<-c.running
-	return func() { c.running <- struct{}{} }
-}
-
 // answer sends r, unless the client took its request back. call is nil when r
 // answers no request.
 func (c *conn) answer(call *call, r response) {
@@ -242,15 +236,10 @@ func (c *conn) answer(call *call, r response) {
 
 // deliver sends notifications that belong to no request.
 func (c *conn) deliver() {
-	notices := c.client.queue()
-	for {
+	for notices := c.client.queue(); ; {
 		select {
 		case n := <-notices:
-			if b, err := json.Marshal(n); err != nil {
-				c.server.log.Error("notification cannot be rendered", "method", n.Method, "err", err)
-			} else if c.out.send(b) != nil {
-				return
-			}
+			c.server.sendNotice(c.out, n)
 		case <-c.calls.Done():
 			return
 		}

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -19,13 +18,15 @@ type nowhere struct{}
 func (nowhere) send([]byte) error { return errNoStream }
 
 // postStream writes the answer to one HTTP request: as JSON, or as a stream of
-// events from the first message that comes before the answer.
+// events from the first message that comes before the answer. While the stream is
+// open it shows signs of life. It must be closed.
 type postStream struct {
-	streams bool // the client accepts a stream
+	streams bool   // the client accepts a stream
+	gone    func() // called when the client cannot be reached any more
 
 	mu   sync.Mutex
 	w    http.ResponseWriter
-	open bool // the stream has begun
+	beat *time.Timer // not nil when the stream has begun
 	done bool
 }
 
@@ -34,6 +35,8 @@ func (p *postStream) send(msg []byte) error { return p.write(event(msg)) }
 
 // comment writes what clients ignore, so that the connection is seen to live.
 func (p *postStream) comment() error { return p.write([]byte(":\n\n")) }
+
+func (p *postStream) keepAlive() { _ = p.comment() } // write sees to errors
 
 // event renders a message as a server-sent event.
 func event(msg []byte) []byte {
@@ -50,16 +53,33 @@ func (p *postStream) write(part []byte) error {
 	if p.done || !p.streams {
 		return errNoStream
 	}
-	rc := http.NewResponseController(p.w)
-	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer can; a server's own can
-	if !p.open {
-		p.open = true
-		p.w.Header().Set("Content-Type", "text/event-stream")
-		p.w.Header().Set("Cache-Control", "no-cache")
-		p.w.Header().Set("X-Accel-Buffering", "no")
-		p.w.WriteHeader(http.StatusOK)
+	err := p.timely(func() error {
+		if p.beat == nil {
+			p.beat = time.AfterFunc(heartbeat, p.keepAlive)
+			p.w.Header().Set("Content-Type", "text/event-stream")
+			p.w.Header().Set("Cache-Control", "no-cache")
+			p.w.Header().Set("X-Accel-Buffering", "no")
+			p.w.WriteHeader(http.StatusOK)
+		}
+		_, err := p.w.Write(part)
+		return err
+	})
+	if err != nil {
+		p.done = true
+		p.gone()
+		return err
 	}
-	if _, err := p.w.Write(part); err != nil {
+	p.beat.Reset(heartbeat)
+	return nil
+}
+
+// timely writes and flushes within the write timeout. The deadline is lifted
+// afterwards: it would outlast a quiet spell, and the request.
+func (p *postStream) timely(write func() error) error {
+	rc := http.NewResponseController(p.w)
+	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer can; that of a server can
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	if err := write(); err != nil {
 		return err
 	}
 	return rc.Flush()
@@ -68,13 +88,15 @@ func (p *postStream) write(part []byte) error {
 // finish writes the answer, as the last event if the stream has begun. Nothing is
 // written after it. A client that is gone needs no answer, so errors are ignored.
 func (p *postStream) finish(status int, answer []byte) {
-	if p.close() {
-		_, _ = p.w.Write(event(answer))
-		_ = http.NewResponseController(p.w).Flush()
-		return
-	}
-	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	writeJSON(p.w, status, answer)
+	begun := p.close()
+	_ = p.timely(func() error {
+		if begun {
+			_, err := p.w.Write(event(answer))
+			return err
+		}
+		writeJSON(p.w, status, answer)
+		return nil
+	})
 }
 
 // close keeps whoever still holds p from writing, and reports whether the stream
@@ -83,33 +105,11 @@ func (p *postStream) close() (begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done = true
-	return p.open
-}
-
-func (p *postStream) begun() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open
-}
-
-// keepAlive shows signs of life on a stream that has begun, until stop is called.
-func (p *postStream) keepAlive(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		tick := time.NewTicker(heartbeat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if p.begun() && p.comment() != nil {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return cancel
+	if p.beat == nil {
+		return false
+	}
+	p.beat.Stop()
+	return true
 }
 
 // acceptsStream reports whether the client of r takes an event stream. One that

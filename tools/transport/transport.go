@@ -47,8 +47,8 @@ type Options struct {
 	// Logger takes what an operator must know; nil means slog.Default().
 	Logger *slog.Logger
 
-	// CallTimeout bounds one request; 0 means 5 minutes. Streams that a client
-	// listens on are not bounded by it.
+	// CallTimeout bounds one request by its context, which handlers must heed;
+	// 0 means 5 minutes. Streams that a client listens on are not bounded.
 	CallTimeout time.Duration
 
 	// MaxMessage bounds one message from a client in bytes; 0 means 8 MiB.
@@ -108,6 +108,7 @@ func (s *Server) MCP() *server.MCPServer { return s.mcp }
 var (
 	errCancelled = errors.New("cancelled by the client")
 	errStopped   = errors.New("the server is stopping")
+	errGone      = errors.New("the client cannot be reached")
 )
 
 // handle runs a started request to its end and returns the answer. Notifications
@@ -134,16 +135,17 @@ func (s *Server) handle(c *call) (resp response) {
 		}
 		defer s.unlisten(c)
 	}
-	switch r := s.mcp.HandleMessage(s.mcp.WithContext(ctx, c), c.msg.raw).(type) {
+	answer := s.mcp.HandleMessage(s.mcp.WithContext(ctx, c), c.msg.raw)
+	switch r := answer.(type) {
 	case mcp.JSONRPCResponse:
 		return response{ID: c.msg.id, Result: r.Result}
 	case mcp.JSONRPCError:
 		return c.fail(s.clientError(ctx, c, r.Error))
-	case nil:
-		return response{} // to a notification
-	default:
-		return c.fail(s.internalError(ctx, c, fmt.Errorf("unknown answer %T", r)))
 	}
+	if !c.msg.isRequest() {
+		return response{}
+	}
+	return c.fail(s.internalError(ctx, c, fmt.Errorf("mcp-go answers with %T", answer)))
 }
 
 // cancelOne takes back the request that a notifications/cancelled names.
