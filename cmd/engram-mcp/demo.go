@@ -1,18 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"engram-mcp/memory"
+	"engram-mcp/sandbox"
 )
 
 //go:embed demo/memory.json
@@ -20,6 +24,15 @@ var demoMemory []byte
 
 //go:embed demo/links.json
 var demoLinks []byte
+
+// The agent of the demonstration, which is also what the doctor tests the
+// sandbox with: examples/agents/c/tally.
+var (
+	//go:embed demo/tally.wasm
+	tallyCode []byte
+	//go:embed demo/tally.json
+	tallyManifest []byte
+)
 
 // demoPeople are the people in the demo; all others are agents.
 var demoPeople = map[string]bool{"mira": true}
@@ -74,6 +87,7 @@ func (a *app) demo(ctx context.Context, keep string) error {
 	d.ask(ctx, "What holds now before what it superseded", "coder", searchArgs{Query: "where are timetables stored?", Limit: 2})
 	d.ask(ctx, "Not everyone may know everything: Mira asks", "mira", searchArgs{Query: "who is going to leave?", Context: "people"})
 	d.ask(ctx, "and an agent asks the same", "coder", searchArgs{Query: "who is going to leave?", Context: "people"})
+	d.run(ctx)
 	d.next(keep)
 	if d.err != nil {
 		return d.err
@@ -196,6 +210,35 @@ func (d *demo) follow(ctx context.Context, key string) {
 		t.content[e.ID] = e.Content
 	}
 	t.root(d.ids[key])
+}
+
+// run installs an agent, and lets a client with fewer rights run it.
+func (d *demo) run(ctx context.Context) {
+	m, err := sandbox.ParseManifest(tallyManifest)
+	if err == nil && d.err == nil {
+		_, err = d.engine.agents.Install(memory.WithPrincipal(ctx, d.owner()), m, tallyCode, true)
+	}
+	if d.err = cmp.Or(d.err, err); d.err != nil {
+		return
+	}
+	var out runAnswer
+	var counted struct {
+		By map[string]int64
+	}
+	d.as(ctx, "coder", "agent_run", map[string]any{"agent": m.Name, "action": "by", "params": map[string]any{"by": "source", "limit": 50}}, &out)
+	if d.err == nil {
+		d.err = json.Unmarshal(out.Output, &counted)
+	}
+	if d.err != nil {
+		return
+	}
+	d.title("Code beside the memory, in a sandbox", fmt.Sprintf("%s, %s of WebAssembly that may call %s", m.Name, size(int64(len(tallyCode))), strings.Join(m.Grants, ", ")))
+	var shares []string
+	for _, name := range slices.Sorted(maps.Keys(counted.By)) {
+		shares = append(shares, fmt.Sprintf("%s %d", name, counted.By[name]))
+	}
+	d.linef("       who knows how much: %s", strings.Join(shares, ", "))
+	d.linef("       %s", d.dim(out.used()))
 }
 
 func (d *demo) next(keep string) {

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"engram-mcp/memory"
+	"engram-mcp/sandbox"
+	"engram-mcp/sandbox/wasm"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -60,6 +62,7 @@ func (d *doctor) run(ctx context.Context) error {
 		d.check("space "+space, func(c *checked) { d.space(ctx, space, c) })
 	}
 	d.check("embedder", func(c *checked) { d.embedding(ctx, c) })
+	d.check("sandbox", func(c *checked) { d.sandbox(ctx, c) })
 	problems := 0
 	for _, c := range d.checks {
 		problems += len(c.Problems)
@@ -257,5 +260,38 @@ func (d *doctor) embedding(ctx context.Context, c *checked) {
 	}
 	if len(vecs[0]) != embedder.Dim() || math.Abs(square-1) > 1e-3 {
 		c.problem(fmt.Sprintf("it answers with %d numbers of length %.3f", len(vecs[0]), math.Sqrt(square)), "check that --embed-dim is the dimension of the model")
+	}
+}
+
+// sandbox runs a small agent as it would run beside the memory, with a host
+// that answers its one question.
+func (d *doctor) sandbox(ctx context.Context, c *checked) {
+	rt, err := wasm.New(wasm.Options{})
+	if err != nil {
+		c.failure(err)
+		return
+	}
+	m := sandbox.NewManager(sandbox.Options{}, rt)
+	defer rt.Close(context.WithoutCancel(ctx))
+	defer m.Close(context.WithoutCancel(ctx))
+	manifest, err := sandbox.ParseManifest(tallyManifest)
+	if err == nil {
+		_, err = m.Load(ctx, manifest, tallyCode)
+	}
+	if err != nil {
+		c.failure(err)
+		return
+	}
+	host := func(context.Context, string, []byte) ([]byte, error) {
+		return []byte(`{"hits": [{"id": "1", "kind": "fact"}]}`), nil
+	}
+	r, err := m.Run(ctx, manifest.Name, sandbox.Call{Action: "by", Params: []byte(`{"by": "kind"}`), Host: host})
+	if err != nil {
+		c.failure(err)
+		return
+	}
+	c.Detail = fmt.Sprintf("wasm, %.1f ms and %s units of fuel for a test run", float64(r.Usage.Time.Microseconds())/1000, thousands(r.Usage.Fuel))
+	if want := `{"fact":1}`; !strings.Contains(strings.ReplaceAll(string(r.Output), " ", ""), want) {
+		c.problem("a test agent answered "+string(r.Output)+" instead of "+want, "this build is broken on this machine: report it with the output of 'engram-mcp version -v'")
 	}
 }

@@ -26,7 +26,7 @@ says what there is on a terminal.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.onTerminal() {
+			if isTerminal(a.in) {
 				return a.welcome(cmd.Context())
 			}
 			return a.serveStdio(cmd.Context())
@@ -55,7 +55,7 @@ says what there is on a terminal.`,
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
 	add("serve", newServe(a), newInstall(a))
 	add("serve", newDemo(a))
-	add("care", newStats(a), newSpace(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
+	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
 	root.SetHelpCommandGroupID("care")
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
@@ -126,6 +126,15 @@ func atMost(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+func between(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least {
+			return atLeast(least, what)(cmd, args)
+		}
+		return atMost(most, what)(cmd, args)
+	}
+}
+
 func atLeast(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
@@ -135,9 +144,7 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// onTerminal reports whether a person is there to read and type.
-func (a *app) onTerminal() bool { return isTerminal(a.in) && isTerminal(a.out) }
-
+// isTerminal reports whether a person is at the other end of a stream.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
