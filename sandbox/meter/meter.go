@@ -164,6 +164,7 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 		defer func() { info.describe(&m) }()
 		parse(&m, wasm, lim, o.Exceptions)
 	}()
+	checkStart(&m)
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
@@ -180,6 +181,17 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	out = e.emit()
 	info.Sites, info.Size = e.sites, len(out)
 	return out, info, nil
+}
+
+// checkStart checks what the runtime would, were the function not exported
+// instead.
+func checkStart(m *module) {
+	if m.start == nil {
+		return
+	}
+	if s := m.signature(*m.start); len(s.Params)+len(s.Results) > 0 {
+		fail(ErrMalformed, -1, hintRebuild, "start function of type %v", s)
+	}
 }
 
 func checkNames(m *module) {

@@ -129,7 +129,7 @@ func TestGoGuest(t *testing.T) {
 	h := newHost(t, engines[0], features)
 	wasi_snapshot_preview1.MustInstantiate(h.ctx, h.rt)
 	m := h.instantiate(rewrite(t, wasm, meter.Options{}))
-	plain := newHost(t, engines[0], features)
+	plain := newHost(t, engines[1], features)
 	wasi_snapshot_preview1.MustInstantiate(plain.ctx, plain.rt)
 	p := plain.instantiate(wasm)
 	if _, err := p.ExportedFunction("_initialize").Call(plain.ctx); err != nil {
