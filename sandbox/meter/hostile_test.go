@@ -2,6 +2,7 @@ package meter_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"runtime"
 	"strings"
@@ -163,6 +164,33 @@ func TestLongBodiesAreStopped(t *testing.T) {
 				h := newHost(t, e, features)
 				if err := h.stopped(h.instantiate(wasm), "run"); err != nil {
 					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// What a deep recursion leaves to do on its way back is bounded by the depth:
+// no check is passed there.
+func TestLongWaysBackAreBounded(t *testing.T) {
+	leaf := function{typeNone, code(rep(30, 0x41, 0, 0x1a))}
+	for name, back := range map[string][]byte{"calls": rep(20_000, 0x10, 1), "code": rep(50_000, 0x41, 1, 0x1a)} {
+		// memory[0] counts up to 1,800 calls; the way back begins there.
+		f := function{typeNone, code(i32c(0), i32c(0), ops(0x28, 2, 0), i32c(1), ops(0x6a, 0x36, 2, 0),
+			i32c(0), ops(0x28, 2, 0), i32c(1_800), ops(0x48, 0x04, 0x40, 0x10, 0, 0x0b), back)}
+		wasm := rewrite(t, simple(f, leaf), meter.Options{})
+		for _, e := range engines {
+			t.Run(e.name+"/"+name, func(t *testing.T) {
+				h := newHost(t, e, features)
+				m := h.instantiate(wasm)
+				ctx, cancel := context.WithTimeout(h.ctx, deadline)
+				defer cancel()
+				start := time.Now()
+				_, spent, err := h.call(ctx, m, budget{fuel: 1 << 60, slice: e.slice, depth: e.depth}, "run")
+				late := time.Since(start) - deadline
+				t.Logf("back %v after the deadline, fuel %d: %s", late.Round(time.Millisecond), spent, firstLine(err))
+				if late > grace || err == nil {
+					t.Errorf("back %v after the deadline: %v", late, firstLine(err))
 				}
 			})
 		}
