@@ -96,8 +96,8 @@ type Limits struct {
 	BranchTargets int // of one br_table
 	// CompileTime is what wazero's compiler may need for the module if its
 	// code has the worst shape, by an estimate that includes memory; a single
-	// function may take a quarter of it. Real programs need about a tenth of
-	// their estimate.
+	// function may take a quarter of it. Real programs need a tenth to a fifth
+	// of their estimate.
 	CompileTime time.Duration
 }
 
