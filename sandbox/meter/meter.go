@@ -36,7 +36,7 @@ import (
 // Version changes whenever the same module would be rewritten to other bytes
 // or at other costs. It belongs into the key of every cache of rewritten or
 // compiled modules, and beside every fuel figure that is kept.
-const Version = "1"
+const Version = "2"
 
 // Names that the rewriter adds. A module that uses one of them itself is
 // refused with [ErrReserved].
