@@ -595,3 +595,60 @@ func TestAgents_AreClosed(t *testing.T) {
 		t.Error(kind)
 	}
 }
+
+// A manifest may narrow its agent to contexts and collections; an agent that
+// is run by another one stays within both.
+func TestAgents_StayWithinTheirManifest(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.admin()
+	w.create(ctx, args{"content": "lantern in the open", "context": "open"})
+	secret := w.create(ctx, args{"content": "lantern in the vault", "context": "vault"})
+	count := func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		out, err := call("engram_search", args{"query": "lantern"})
+		if err != nil {
+			return nil, err
+		}
+		return len(out["hits"].([]any)), nil
+	}
+	w.rt.acts["count"], w.rt.acts["go"] = count, count
+	actions := []args{{"name": "go"}, {"name": "count"}}
+	w.install(ctx, "wide", args{"actions": actions})
+	w.install(ctx, "narrow", args{"actions": actions, "contexts": args{"read": []string{"open"}, "write": []string{"open"}}})
+	if a, b := w.run(ctx, "wide", nil)["output"], w.run(ctx, "narrow", nil)["output"]; a != 2.0 || b != 1.0 {
+		t.Errorf("wide finds %v, narrow %v; want 2 and 1", a, b)
+	}
+	for what, do := range map[string]func(call func(string, any) (args, error)) error{
+		"read": func(call func(string, any) (args, error)) error {
+			out, err := call("engram_get", args{"ids": secret})
+			if err == nil && len(out["engrams"].([]any)) == 0 {
+				err = errors.New("missing")
+			}
+			return err
+		},
+		"update": func(call func(string, any) (args, error)) error {
+			_, err := call("engram_update", args{"id": secret, "content": "x"})
+			return err
+		},
+		"create": func(call func(string, any) (args, error)) error {
+			_, err := call("engram_create", args{"content": "y", "context": "vault"})
+			return err
+		},
+		"run a wider one": func(call func(string, any) (args, error)) error {
+			out, err := call("agent_run", args{"agent": "wide", "action": "count"})
+			if err == nil && out["output"] == 1.0 {
+				err = errors.New("as narrow as its caller")
+			}
+			return err
+		},
+	} {
+		var got error
+		w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+			got = do(call)
+			return nil, nil
+		}
+		w.run(ctx, "narrow", nil)
+		if got == nil {
+			t.Errorf("narrow may %s outside its contexts", what)
+		}
+	}
+}
