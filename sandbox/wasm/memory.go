@@ -179,7 +179,7 @@ func (img *image) restore(mem []byte, mapped bool) {
 // wipe zeroes a part of a guest's memory. Of a large part few pages have been
 // touched as a rule, and the system knows which.
 func wipe(b []byte, mapped bool) {
-	const large = 256 << 10
+	const large = 96 << 10
 	if len(b) < large || !mapped || !dropPages(b) {
 		clear(b)
 	}
