@@ -78,31 +78,64 @@ func (c *conn) query(query string, args ...any) (*sql.Rows, error) {
 // too many, all are dropped and come again as they are needed.
 type readStatements struct {
 	db *sql.DB
-	mu sync.Mutex
-	m  map[string]*sql.Stmt
+	mu sync.RWMutex
+	m  map[string]*sql.Stmt // nil: on its way
 }
 
 const maxReadStatements = 256
 
-func (r *readStatements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+// get returns a statement for tx. One that is not prepared yet is prepared for
+// tx alone, and for those who come later in the background: that takes another
+// connection of the pool, and whoever waits for one while holding one can wait
+// forever.
+func (r *readStatements) get(ctx context.Context, tx *sql.Tx, query string) (*sql.Stmt, error) {
+	r.mu.RLock()
+	st, known := r.m[query]
+	if st != nil {
+		defer r.mu.RUnlock() // before, it could be closed
+		return tx.StmtContext(ctx, st), nil
+	}
+	r.mu.RUnlock()
+	if !known {
+		r.want(query)
+	}
+	return tx.PrepareContext(ctx, query)
+}
+
+// want has a statement prepared, unless that is under way.
+func (r *readStatements) want(query string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if st, ok := r.m[query]; ok {
-		return st, nil
+	if _, known := r.m[query]; known {
+		return
 	}
 	if len(r.m) >= maxReadStatements {
 		r.drop()
 	}
-	st, err := r.db.PrepareContext(ctx, query)
-	if err == nil {
+	r.m[query] = nil
+	go r.prepare(query)
+}
+
+func (r *readStatements) prepare(query string) {
+	st, err := r.db.PrepareContext(context.Background(), query) // ends with the pool
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, wanted := r.m[query]
+	switch {
+	case err != nil:
+		delete(r.m, query)
+	case !wanted || before != nil: // all were dropped meanwhile
+		_ = st.Close()
+	default:
 		r.m[query] = st
 	}
-	return st, err
 }
 
 func (r *readStatements) drop() {
 	for _, st := range r.m {
-		_ = st.Close() // waits for nobody: rows under way keep what they need
+		if st != nil {
+			_ = st.Close() // waits for nobody: rows under way keep what they need
+		}
 	}
 	r.m = map[string]*sql.Stmt{}
 }

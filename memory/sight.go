@@ -183,19 +183,19 @@ type snapshot struct {
 }
 
 func (s snapshot) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := s.stmts.get(s.ctx, query)
+	st, err := s.stmts.get(s.ctx, s.tx, query)
 	if err != nil {
 		return nil, err
 	}
-	return s.tx.StmtContext(s.ctx, st).QueryContext(s.ctx, args...)
+	return st.QueryContext(s.ctx, args...)
 }
 
 func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
-	st, err := s.stmts.get(s.ctx, query)
+	st, err := s.stmts.get(s.ctx, s.tx, query)
 	if err != nil {
 		return false, err
 	}
-	err = s.tx.StmtContext(s.ctx, st).QueryRowContext(s.ctx, args...).Scan(dest...)
+	err = st.QueryRowContext(s.ctx, args...).Scan(dest...)
 	if err == sql.ErrNoRows {
 		return false, nil
 	}

@@ -53,7 +53,7 @@ says what there is on a terminal.`,
 		}
 	}
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
-	add("serve", newServe(a), newInstall(a))
+	add("serve", newServe(a), newInstall(a), newToken(a))
 	add("serve", newDemo(a))
 	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
 	root.SetHelpCommandGroupID("care")

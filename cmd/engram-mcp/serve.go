@@ -22,7 +22,8 @@ clients over HTTP.
 
 Several processes may serve one space at once: what one writes, the others find.
 Over HTTP a bearer token is needed: the one in ENGRAM_TOKEN, or else the one in
-the file "token" of the data directory, which is made at the first start.`,
+the file "token" of the data directory, which is made at the first start.
+'engram-mcp token' gives out further ones, for other spaces, names and rights.`,
 		Example: `  engram-mcp serve                             one client, on stdio
   engram-mcp serve --http                      any number, on http://127.0.0.1:7077/mcp
   engram-mcp serve --tools all --agent ada     every tool, and what is written is Ada's`,
