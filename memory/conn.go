@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"sync"
 )
 
 // conn is the one connection that writes, with its prepared statements. It is
@@ -70,6 +71,40 @@ func (c *conn) query(query string, args ...any) (*sql.Rows, error) {
 		return nil, err
 	}
 	return st.QueryContext(context.Background(), args...)
+}
+
+// readStatements keeps the statements of the reading pool prepared. Texts vary
+// with filters and with the lists that a principal is not on; when there are
+// too many, all are dropped and come again as they are needed.
+type readStatements struct {
+	db *sql.DB
+	mu sync.Mutex
+	m  map[string]*sql.Stmt
+}
+
+const maxReadStatements = 256
+
+func (r *readStatements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st, ok := r.m[query]; ok {
+		return st, nil
+	}
+	if len(r.m) >= maxReadStatements {
+		r.drop()
+	}
+	st, err := r.db.PrepareContext(ctx, query)
+	if err == nil {
+		r.m[query] = st
+	}
+	return st, err
+}
+
+func (r *readStatements) drop() {
+	for _, st := range r.m {
+		_ = st.Close() // waits for nobody: rows under way keep what they need
+	}
+	r.m = map[string]*sql.Stmt{}
 }
 
 // querier is what reads need: the writing connection, or a snapshot.

@@ -84,7 +84,7 @@ func (v *sight) where(e string) string { return v.readable(e) + v.alive(e) }
 
 // alive is the part of where about time and forgetting.
 func (v *sight) alive(e string) string {
-	return fmt.Sprintf(` AND %[1]s.forgotten = 0 AND (%[1]s.expires_at = 0 OR %[1]s.expires_at > %[2]d)`, e, v.now)
+	return fmt.Sprintf(` AND %[1]s.forgotten = 0 AND (%[1]s.expires_at = 0 OR %[1]s.expires_at > 1000 * unixepoch('subsec'))`, e)
 }
 
 // readable is the part of where about rights.
@@ -110,16 +110,25 @@ type view struct {
 
 // snapshot reads from a transaction of the reading pool.
 type snapshot struct {
-	ctx context.Context
-	tx  *sql.Tx
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts *readStatements
 }
 
 func (s snapshot) query(query string, args ...any) (*sql.Rows, error) {
-	return s.tx.QueryContext(s.ctx, query, args...)
+	st, err := s.stmts.get(s.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.tx.StmtContext(s.ctx, st).QueryContext(s.ctx, args...)
 }
 
 func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
-	err := s.tx.QueryRowContext(s.ctx, query, args...).Scan(dest...)
+	st, err := s.stmts.get(s.ctx, query)
+	if err != nil {
+		return false, err
+	}
+	err = s.tx.StmtContext(s.ctx, st).QueryRowContext(s.ctx, args...).Scan(dest...)
 	if err == sql.ErrNoRows {
 		return false, nil
 	}
@@ -158,7 +167,7 @@ func (s *Store) viewAs(ctx context.Context, op string, r Rights, f func(*view) e
 		return storage(op, err)
 	}
 	defer tx.Rollback()
-	v := &view{s: s, ctx: ctx, querier: snapshot{ctx, tx}}
+	v := &view{s: s, ctx: ctx, querier: snapshot{ctx, tx, &s.statements}}
 	if v.sight, err = look(v, who, time.Now().UnixMilli()); err != nil {
 		return storage(op, err)
 	}

@@ -24,15 +24,15 @@ func Engrams(open Opener) []Tool {
 			Description: "Read engrams in full by id, with the previous and next in their context.",
 		}, on(open, get)),
 		New(Tool{
-			Name: "engram_update", Title: "Correct a memory", Profile: ProfileMemory, Default: true, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_update", Title: "Correct a memory", Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Change fields of an engram; others stay, earlier versions are kept. Lists and metadata are replaced whole; \"\" removes a time. If a fact changed rather than was wrong, create the new one and link it with relation supersedes.",
 		}, on(open, update)),
 		New(Tool{
-			Name: "engram_forget", Title: "Forget", Profile: ProfileMemory, Default: true, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_forget", Title: "Forget", Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Hide engrams, by ids or by filter; engram_restore brings them back. purge erases for good (needs admin; with filter: dry_run first, then pass its confirm).",
 		}, on(open, forget)),
 		New(Tool{
-			Name: "engram_restore", Title: "Undo", Profile: ProfileMemory, Needs: memory.Write, Destructive: true,
+			Name: "engram_restore", Title: "Undo", Profile: ProfileMemory, Needs: memory.Read | memory.Write, Destructive: true,
 			Description: "Bring back a forgotten engram, or take one back to an earlier version from engram_history.",
 		}, on(open, restore)),
 	}
@@ -93,8 +93,14 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 		return createOut{}, invalid("", "content is missing", `e.g. "content": "Ada prefers tea"`)
 	}
 	now := time.Now()
+	caller, _ := memory.PrincipalFrom(ctx)
+	blind := !caller.Can(memory.Read)
 	changes := make([]memory.Change, len(all))
 	for i, e := range all {
+		if blind && len(e.Links) > 0 {
+			return createOut{}, denied("missing right read", "leave links out: they would tell what is there")
+		}
+		e.AllowDuplicate = e.AllowDuplicate || blind // a duplicate would tell, too
 		changes[i] = e.change(now)
 	}
 	results, err := do(ctx, s, in.RequestID, changes)
@@ -152,7 +158,7 @@ type getOut struct {
 }
 
 func get(ctx context.Context, s *memory.Store, in getIn) (getOut, error) {
-	engrams, missing, err := read(ctx, s, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
+	engrams, missing, err := s.Get(ctx, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
 	if err != nil {
 		return getOut{}, err
 	}
@@ -306,16 +312,6 @@ func confirmation(ctx context.Context, ids []string) string {
 		fmt.Fprintf(h, " %q", id)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// do makes changes in one transaction.
-func do(ctx context.Context, s *memory.Store, requestID string, changes []memory.Change) ([]memory.Result, error) {
-	return s.Do(ctx, memory.Mutation{RequestID: requestID, Changes: changes})
-}
-
-// read gets engrams by id.
-func read(ctx context.Context, s *memory.Store, ids []string, o memory.GetOptions) ([]memory.Engram, []string, error) {
-	return s.Get(ctx, ids, o)
 }
 
 // listed is l, written as [] rather than null when there is nothing in it.
