@@ -171,7 +171,7 @@ func (a *agent) offered() []sandbox.Action {
 	}
 	if a.plugin && len(list) == 0 {
 		for _, e := range a.code.info.Exports {
-			if e.Kind == meter.KindFunc && len(e.Type.Results) == 1 && callable(e.Type) && e.Name[:1] != "_" {
+			if e.Kind == meter.KindFunc && len(e.Type.Results) == 1 && callable(e.Type) && !strings.HasPrefix(e.Name, "_") {
 				list = append(list, sandbox.Action{Name: strings.ReplaceAll(e.Name, "_", "-")})
 			}
 		}
@@ -233,8 +233,7 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	}
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
-		j := a.job(g, sandbox.Call{Log: slogLine}, a.hello)
-		j.seed = seed
+		j := a.setup(g, seed)
 		rc, err := j.invoke(ctx, export, a.code.engine.depth)
 		if err == nil && j.exit > 0 {
 			rc = int32(j.exit)
@@ -251,10 +250,18 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	return g, nil
 }
 
-// slogLine passes on what an agent logs while it is made ready and no caller
-// is there to be told.
-func slogLine(l sandbox.LogLine) {
-	slog.Debug("agent starting", "level", l.Level, "text", sandbox.Clean(l.Text))
+// setupFuel is what making an instance ready may use at least, whatever the
+// agent's calls may: starting a language's runtime costs more than many calls.
+const setupFuel = 1_000_000_000
+
+// setup prepares a call that makes an instance ready. It has no host.
+func (a *agent) setup(g *guest, seed *rand.ChaCha8) *job {
+	j := a.job(g, sandbox.Call{Log: func(l sandbox.LogLine) {
+		slog.Debug("agent starting", "agent", a.man.Name, "level", l.Level, "text", sandbox.Clean(l.Text))
+	}}, a.hello)
+	j.seed = seed
+	j.tank.Left = max(j.tank.Left, setupFuel)
+	return j
 }
 
 // startup lists the exports that make an instance ready, in their order.
@@ -280,8 +287,7 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 	if a.command || !a.code.info.HasExport("capabilities") {
 		return a.offered(), nil
 	}
-	j := a.job(g, sandbox.Call{Log: slogLine}, nil)
-	j.seed = rand.NewChaCha8(a.code.key.sum)
+	j := a.setup(g, rand.NewChaCha8(a.code.key.sum))
 	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
 	if err != nil {
 		return nil, err
