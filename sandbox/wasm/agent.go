@@ -114,6 +114,10 @@ func callable(t meter.Signature) bool {
 	return len(t.Params) == 0 && (len(t.Results) == 0 || len(t.Results) == 1 && byte(t.Results[0]) == i32)
 }
 
+// private reports whether the one instance keeps its state. A program that
+// ends when it has answered has none.
+func (a *agent) private() bool { return a.man.Private() && !a.command }
+
 // An entry is the export that performs an action.
 type entry struct {
 	export   string
@@ -206,7 +210,7 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 	if err != nil {
 		return err
 	}
-	if !a.man.Private() && a.code.info.Sticky == "" && g.plain() {
+	if !a.private() && a.code.info.Sticky == "" && g.plain() {
 		a.fresh = g.state()
 	}
 	a.actions, err = a.ask(ctx, g)
@@ -383,6 +387,9 @@ func asJSON(out []byte) []byte {
 
 // outcome turns what the guest returned into an error, or nil.
 func (j *job) outcome(rc int32) error {
+	if j.exit >= 0 && j.agent.private() {
+		return &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: fmt.Errorf("it exited with code %d", j.exit), Hint: "let a private agent return from its actions; to exit ends its instance"}
+	}
 	if j.exit >= 0 {
 		rc = int32(j.exit)
 	}
@@ -438,7 +445,7 @@ func (a *agent) lease(ctx context.Context) (g *guest, reused bool, err error) {
 	if g != nil {
 		return g, g.calls > 0, nil
 	}
-	if a.man.Private() {
+	if a.private() {
 		return nil, false, &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New("its instance is gone"), Hint: "it is made anew with the next call"}
 	}
 	g, err = a.start(ctx)
@@ -452,13 +459,13 @@ const idleTime = time.Minute
 func (a *agent) giveBack(g *guest, broken bool) {
 	g.idle = time.Now()
 	keep := !broken
-	if !a.man.Private() {
+	if !a.private() {
 		keep = a.fresh != nil && g.reset(a.fresh)
 	}
 	a.mu.Lock()
 	if keep = keep && !a.closed && int64(len(a.guests)) < a.man.Limits.Concurrency; keep {
 		a.guests = append(a.guests, g)
-		if a.sweep == nil && !a.man.Private() {
+		if a.sweep == nil && !a.private() {
 			a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
 		}
 	}
