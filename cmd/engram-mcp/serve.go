@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"engram-mcp/memory"
+	"engram-mcp/tools"
+	"engram-mcp/tools/transport"
+)
+
+func newServe(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve MCP on stdio, or over HTTP",
+		Long: `Serve MCP to one client on stdin and stdout, or with --http to any number of
+clients over HTTP.
+
+Several processes may serve one space at once: what one writes, the others find.
+Over HTTP a bearer token is needed: the one in ENGRAM_TOKEN, or else the one in
+the file "token" of the data directory, which is made at the first start.`,
+		Example: `  engram-mcp serve                             one client, on stdio
+  engram-mcp serve --http                      any number, on http://127.0.0.1:7077/mcp
+  engram-mcp serve --tools all --agent ada     every tool, and what is written is Ada's`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && !cmd.Flags().Changed("http") {
+				return usage("'engram-mcp serve' takes no arguments", "write --http "+args[0]+" to listen there")
+			}
+			return atMost(1, "give one address")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 { // --http ADDRESS: the flag itself needs no value
+				a.http = args[0]
+			}
+			if a.http != "" {
+				return a.serveHTTP(cmd.Context())
+			}
+			return a.serveStdio(cmd.Context())
+		},
+	}
+	f, s := cmd.Flags(), &a.settings
+	f.StringVar(&s.http, "http", "", "serve HTTP on `ADDRESS`")
+	f.Lookup("http").NoOptDefVal = "127.0.0.1:7077"
+	f.StringSliceVar(&s.tools, "tools", nil, "offer these `PROFILES` or tools: default, memory, graph, agents, admin, all, compat")
+	f.StringVar(&s.durability, "durability", "full", "`LEVEL` full: what is acknowledged is on disk; normal: faster, a power cut may lose the last moments")
+	f.Int64Var(&s.quota.Engrams, "quota-engrams", 0, "take at most `N` engrams a space; 0 is any number")
+	f.Int64Var(&s.quota.Bytes, "quota-bytes", 0, "take at most `N` bytes a space")
+	f.Int64Var(&s.quota.Agents, "quota-agents", 0, "take at most `N` agents a space")
+	f.BoolVar(&s.noAuth, "no-auth", false, "serve everyone on this machine without a token")
+	f.StringSliceVar(&s.allowHosts, "allow-host", nil, "answer to these host `NAMES` too")
+	f.StringSliceVar(&s.allowOrigins, "allow-origin", nil, "let pages of these `ORIGINS` call, such as https://notes.example")
+	mark(f, "http", "tools", "durability", "quota-engrams", "quota-bytes", "quota-agents", "no-auth", "allow-host", "allow-origin")
+	return cmd
+}
+
+// A service is a server with the engine behind it.
+type service struct {
+	*engine
+	log     *slog.Logger
+	server  *transport.Server
+	metrics *metrics
+	who     memory.Principal // of clients that bring no identity of their own
+}
+
+// service wires a server. Nothing has been opened when it returns.
+func (a *app) service(level slog.Level) (*service, error) {
+	a.logLevel = level
+	log := a.logger()
+	e, err := a.engine(log, false)
+	if err != nil {
+		return nil, err
+	}
+	part, err := e.set.ByProfile(a.tools...)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part)}
+	s.server = transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
+	tools.Serve(s.server.MCP(), s.observed(part), e.open)
+	return s, nil
+}
+
+// warm opens the space of a client that has just come, so that its first
+// question does not have to wait for that.
+func (s *service) warm(ctx context.Context) {
+	_, release, err := s.spaces.Get(ctx, s.who.Space)
+	if err != nil {
+		warnings(s.log)("the memory cannot be opened", "err", err)
+		return
+	}
+	release()
+}
+
+// serveStdio serves the client at the other end of stdin and stdout until it
+// hangs up. Its space is opened once it has its first answer: no client waits
+// for a disk to learn that there is a server.
+func (a *app) serveStdio(ctx context.Context) error {
+	s, err := a.service(slog.LevelWarn)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
+	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
+	if ctx.Err() != nil { // it was told to stop, and did
+		return nil
+	}
+	return err
+}
+
+// afterFirst is a writer that starts something when it has written for the
+// first time.
+type afterFirst struct {
+	w    io.Writer
+	once sync.Once
+	do   func()
+}
+
+func (a *afterFirst) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	a.once.Do(func() { go a.do() })
+	return n, err
+}

@@ -1,0 +1,121 @@
+package memory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// AgentRow is an agent installed in a space: what runs it needs to know. Its
+// code lies outside the store, under its hash. Who may call what of it is for
+// the layer above; here it is a row that every process on the space sees.
+type AgentRow struct {
+	Name      string
+	Manifest  json.RawMessage
+	SHA256    string // of the code, hex
+	Installer Principal
+	Approved  bool            // hooks and schedules may run
+	Globals   json.RawMessage // a JSON object, at most MaxGlobals bytes
+	Revision  int64           // of Globals, grows with each change
+	CreatedAt time.Time
+}
+
+// MaxGlobals bounds the globals of an agent, in bytes of JSON.
+const MaxGlobals = 64 << 10
+
+// Agents lists the installed agents by name. The caller needs Read.
+func (s *Store) Agents(ctx context.Context) (agents []AgentRow, err error) {
+	err = s.view(ctx, "list agents", func(v *view) error {
+		agents, err = collect(v, func(r *sql.Rows) (a AgentRow, err error) {
+			var manifest, installer, globals string
+			var created int64
+			if err = r.Scan(&a.Name, &manifest, &a.SHA256, &installer, &a.Approved, &created, &globals, &a.Revision); err != nil {
+				return a, err
+			}
+			a.Manifest, a.Globals, a.CreatedAt = json.RawMessage(manifest), json.RawMessage(globals), instant(created)
+			return a, json.Unmarshal([]byte(installer), &a.Installer)
+		}, `SELECT name, manifest, sha256, installer, approved, created_at, globals, revision FROM agent ORDER BY name`)
+		return err
+	})
+	return agents, err
+}
+
+// SetAgent installs an agent or replaces the one of that name, whose globals
+// stay. The caller needs Admin and becomes the installer.
+func (s *Store) SetAgent(ctx context.Context, a AgentRow) error {
+	who, err := s.caller(ctx, "install agent", Admin)
+	if err != nil {
+		return err
+	}
+	installer, err := json.Marshal(who)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "install agent", who, func(t *txn) error {
+		var n int64
+		if _, err := t.c.one(`SELECT count(*) FROM agent WHERE name <> ?`, []any{a.Name}, &n); err != nil {
+			return err
+		}
+		if q := s.opt.Quota.Agents; q > 0 && n >= q {
+			return &Error{Op: "install agent", Kind: ErrQuota, Ref: fmt.Sprintf("%d agents, the most is %d", n, q), Hint: "remove one with agent_remove, or raise the quota"}
+		}
+		_, err := t.c.exec(`INSERT INTO agent (name, manifest, sha256, installer, approved, created_at) VALUES (?,?,?,?,?,?)
+			ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, sha256 = excluded.sha256, installer = excluded.installer, approved = excluded.approved`,
+			a.Name, string(a.Manifest), a.SHA256, string(installer), a.Approved, t.now)
+		t.touchAgents()
+		return err
+	})
+}
+
+// RemoveAgent removes an agent and its globals. The caller needs Admin.
+func (s *Store) RemoveAgent(ctx context.Context, name string) error {
+	who, err := s.caller(ctx, "remove agent", Admin)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "remove agent", who, func(t *txn) error {
+		n, err := t.c.exec(`DELETE FROM agent WHERE name = ?`, name)
+		if err == nil && n == 0 {
+			return &Error{Op: "remove agent", Kind: ErrNotFound, Ref: name, Hint: "agent_list shows what is installed"}
+		}
+		t.touchAgents()
+		return err
+	})
+}
+
+// SetGlobals stores the globals of an agent if they are still at revision;
+// ErrConflict otherwise. It is for the layer that runs agents: the caller
+// needs Read, since an agent keeps state whoever calls it.
+func (s *Store) SetGlobals(ctx context.Context, name string, globals json.RawMessage, revision int64) error {
+	who, err := s.caller(ctx, "set globals", Read)
+	if err != nil {
+		return err
+	}
+	if len(globals) > MaxGlobals || !json.Valid(globals) {
+		return invalid("set globals", fmt.Sprintf("%d bytes", len(globals)), fmt.Sprintf("keep a JSON object of at most %d bytes, and the rest in engrams", MaxGlobals))
+	}
+	return s.write(ctx, "set globals", who, func(t *txn) error {
+		n, err := t.c.exec(`UPDATE agent SET globals = ?, revision = revision + 1 WHERE name = ? AND revision = ?`, string(globals), name, revision)
+		if err == nil && n == 0 {
+			return &Error{Op: "set globals", Kind: ErrConflict, Ref: name, Hint: "another call changed them: run the action again"}
+		}
+		return err
+	})
+}
+
+// AgentsVersion changes whenever an agent is installed, replaced, approved or
+// removed, by any process. The caller needs Read.
+func (s *Store) AgentsVersion(ctx context.Context) (n int64, err error) {
+	err = s.view(ctx, "list agents", func(v *view) error {
+		_, err := v.one(`SELECT agents FROM space`, nil, &n)
+		return err
+	})
+	return n, err
+}
+
+func (t *txn) touchAgents() {
+	t.sums.agents++
+	t.wrote = true
+}

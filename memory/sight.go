@@ -1,0 +1,252 @@
+package memory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// sight is what one principal may see of the groups that list readers or
+// writers. Groups that are not listed are open.
+type sight struct {
+	who           Principal
+	now           int64 // ms; engrams that expired before it are gone
+	hidden        map[int64]bool
+	locked        map[int64]bool // readable, perhaps, but not writable
+	hiddenContext []string       // rows, as SQL text
+	hiddenGroup   []string
+	hiddenNames   map[string]bool // of collections
+}
+
+// look reads the lists as they stand in q's snapshot.
+func look(q querier, who Principal, now int64) (*sight, error) {
+	v := &sight{who: who, now: now, hidden: map[int64]bool{}, locked: map[int64]bool{}, hiddenNames: map[string]bool{}}
+	if who.Can(Owner) {
+		return v, nil
+	}
+	rows, err := q.query(`SELECT row, kind, name, readers, writers FROM grp WHERE readers IS NOT NULL OR writers IS NOT NULL`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row int64
+		var g Group
+		var readers, writers *string
+		if err := rows.Scan(&row, &g.Kind, &g.Name, &readers, &writers); err != nil {
+			return nil, err
+		}
+		if err := g.lists(readers, writers); err != nil {
+			return nil, err
+		}
+		if !g.writableBy(who) {
+			v.locked[row] = true
+		}
+		if !g.readableBy(who) {
+			v.hidden[row] = true
+			text := strconv.FormatInt(row, 10)
+			if g.Kind == Context {
+				v.hiddenContext = append(v.hiddenContext, text)
+			} else {
+				v.hiddenGroup = append(v.hiddenGroup, text)
+				v.hiddenNames[g.Name] = true
+			}
+		}
+	}
+	return v, rows.Err()
+}
+
+// lists decodes the stored readers and writers.
+func (g *Group) lists(readers, writers *string) error {
+	for _, x := range []struct {
+		text *string
+		to   *[]string
+	}{{readers, &g.Readers}, {writers, &g.Writers}} {
+		if x.text == nil {
+			continue
+		}
+		if err := json.Unmarshal([]byte(*x.text), x.to); err != nil {
+			return fmt.Errorf("list of a group: %w", err)
+		}
+	}
+	return nil
+}
+
+// where is the SQL condition under which the engram of table alias e may be
+// shown to the principal. Every read goes through it.
+func (v *sight) where(e string) string { return v.readable(e) + v.alive(e) }
+
+// alive is the part of where about time and forgetting.
+func (v *sight) alive(e string) string {
+	return fmt.Sprintf(` AND %[1]s.forgotten = 0 AND (%[1]s.expires_at = 0 OR %[1]s.expires_at > 1000 * unixepoch('subsec'))`, e)
+}
+
+// readable is the part of where about rights.
+func (v *sight) readable(e string) string {
+	s := fmt.Sprintf(`%[1]s.created = 1 AND %[1]s.purged = 0`, e)
+	if len(v.hiddenContext) > 0 {
+		s += fmt.Sprintf(` AND ifnull(%s.context, 0) NOT IN (%s)`, e, strings.Join(v.hiddenContext, ","))
+	}
+	if len(v.hiddenGroup) > 0 {
+		s += fmt.Sprintf(` AND (%[1]s.members = 0 OR EXISTS (SELECT 1 FROM member WHERE engram = %[1]s.row AND dead = 0 AND grp NOT IN (%[2]s)))`,
+			e, strings.Join(v.hiddenGroup, ","))
+	}
+	return s
+}
+
+// view is a read-only snapshot as one principal sees it.
+type view struct {
+	*sight
+	querier
+	s   *Store
+	ctx context.Context
+}
+
+// snapshot reads from a transaction of the reading pool.
+type snapshot struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts *readStatements
+}
+
+func (s snapshot) query(query string, args ...any) (*sql.Rows, error) {
+	st, err := s.stmts.get(s.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.tx.StmtContext(s.ctx, st).QueryContext(s.ctx, args...)
+}
+
+func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
+	st, err := s.stmts.get(s.ctx, query)
+	if err != nil {
+		return false, err
+	}
+	err = s.tx.StmtContext(s.ctx, st).QueryRowContext(s.ctx, args...).Scan(dest...)
+	if err == sql.ErrNoRows {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// view runs f on one snapshot. The caller needs Read.
+func (s *Store) view(ctx context.Context, op string, f func(*view) error) error {
+	return s.viewAs(ctx, op, Read, f)
+}
+
+// stagedView is view, on what is staged under ctx if anything is.
+func (s *Store) stagedView(ctx context.Context, op string, f func(*view) error) error {
+	if st := s.stageOf(ctx); st != nil {
+		who, err := s.caller(ctx, op, Read)
+		if err != nil {
+			return err
+		}
+		if ok, err := st.view(ctx, op, who, f); ok {
+			return err
+		}
+	}
+	return s.view(ctx, op, f)
+}
+
+func (s *Store) viewAs(ctx context.Context, op string, r Rights, f func(*view) error) error {
+	who, err := s.caller(ctx, op, r)
+	if err != nil {
+		return err
+	}
+	if s.closed() {
+		return closedError(op)
+	}
+	tx, err := s.readDB.BeginTx(ctx, nil)
+	if err != nil {
+		return storage(op, err)
+	}
+	defer tx.Rollback()
+	v := &view{s: s, ctx: ctx, querier: snapshot{ctx, tx, &s.statements}}
+	if v.sight, err = look(v, who, time.Now().UnixMilli()); err != nil {
+		return storage(op, err)
+	}
+	return storage(op, f(v))
+}
+
+// seen is the sight of the mutation that is running.
+func (t *txn) seen() (*sight, error) {
+	if t.sight == nil {
+		v, err := look(t.c, t.who, t.now)
+		if err != nil {
+			return nil, err
+		}
+		t.sight = v
+	}
+	return t.sight, nil
+}
+
+// visible loads a live engram that the principal may read, or says not found.
+func (t *txn) visible(op, id string) (*record, error) { return t.find(op, id, (*sight).where) }
+
+// readable is visible for forgotten and expired engrams too.
+func (t *txn) readable(op, id string) (*record, error) { return t.find(op, id, (*sight).readable) }
+
+func (t *txn) find(op, id string, where func(*sight, string) string) (*record, error) {
+	v, err := t.seen()
+	if err != nil {
+		return nil, err
+	}
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return nil, notFound(op, id)
+	}
+	ok, err := t.c.one(`SELECT 1 FROM engram e WHERE e.id = ? AND `+where(v, "e"), []any{u[:]}, new(int))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, notFound(op, id)
+	}
+	return t.load(u)
+}
+
+// writable reports whether the principal may change r: its context and every
+// collection it is in.
+func (t *txn) writable(op string, r *record) error {
+	v, err := t.seen()
+	if err != nil || len(v.locked) == 0 {
+		return err
+	}
+	deny := denied(op, r.id.String(), "you may read this engram but not change it: ask a writer of its context and collections, or create one of your own and link it")
+	if v.locked[r.contextRow] {
+		return deny
+	}
+	groups, err := collect(t.c, single[int64], `SELECT DISTINCT grp FROM member WHERE engram = ? AND dead = 0`, r.row)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if v.locked[g] {
+			return deny
+		}
+	}
+	return nil
+}
+
+// mayWrite reports whether the principal may put engrams into a named group.
+// One that does not exist yet is made open to the space, so anyone may.
+func (t *txn) mayWrite(op string, kind GroupKind, name string) error {
+	v, err := t.seen()
+	if err != nil || name == "" || len(v.locked) == 0 {
+		return err
+	}
+	var row int64
+	if _, err := t.c.one(`SELECT row FROM grp WHERE kind = ? AND name = ?`, []any{string(kind), name}, &row); err != nil {
+		return err
+	}
+	if v.locked[row] {
+		return denied(op, fmt.Sprintf("%s %s", kind, name), "you are not among its writers: ask one of them, or choose another "+string(kind))
+	}
+	return nil
+}

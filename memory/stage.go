@@ -1,0 +1,148 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MaxStaged bounds the changes of one stage.
+const MaxStaged = 10 * MaxBatch
+
+// A Stage collects the mutations of a caller that wants all of them or none,
+// such as one run of an agent, and makes them in one transaction at Commit.
+// Until then nobody else sees anything of them.
+//
+// What is staged is seen by Do and Get under the stage's context: both run on
+// the state as it would be, by id. Search, Walk, History and lists show what
+// is committed. Every staged mutation is checked when it is staged, and again
+// at Commit, against what others have done meanwhile.
+type Stage struct {
+	s *Store
+
+	mu     sync.Mutex
+	staged []stagedMutation
+	count  int
+	now    time.Time // of everything staged
+	done   bool
+}
+
+type stagedMutation struct {
+	Mutation
+	who Principal
+	req *request
+}
+
+type stageKey struct{ s *Store }
+
+// Stage returns a context under which the store's mutations are staged. The
+// stage holds no lock and no transaction; to drop it, forget it.
+func (s *Store) Stage(ctx context.Context) (context.Context, *Stage) {
+	st := &Stage{s: s, now: time.Now()}
+	return context.WithValue(ctx, stageKey{s}, st), st
+}
+
+func (s *Store) stageOf(ctx context.Context) *Stage {
+	st, _ := ctx.Value(stageKey{s}).(*Stage)
+	return st
+}
+
+// errUndo ends a provisional write: it has what it wanted to know.
+var errUndo = errors.New("undo")
+
+// do stages m and returns the results it would have.
+func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request) (out []Result, err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	op := m.Changes[0].verb()
+	if st.done {
+		return nil, closedError(op)
+	}
+	if st.count+len(m.Changes) > MaxStaged {
+		return nil, invalid(op, "too many changes in one call of an agent", "make them in several calls")
+	}
+	next := stagedMutation{st.named(m), who, req}
+	err = st.s.write(ctx, op, who, func(t *txn) error {
+		if err := st.replay(t); err != nil {
+			return err
+		}
+		if out, err = st.run(t, next); err != nil {
+			return err
+		}
+		return errUndo
+	})
+	if err == nil {
+		st.staged = append(st.staged, next)
+		st.count += len(m.Changes)
+	}
+	return out, err
+}
+
+// named gives engrams that will be created their ids now, so that what the
+// caller is told stays true.
+func (st *Stage) named(m Mutation) Mutation {
+	m.Changes = slices.Clone(m.Changes)
+	for i, c := range m.Changes {
+		if c, ok := c.(Create); ok {
+			c.staged = newID()
+			m.Changes[i] = c
+		}
+	}
+	return m
+}
+
+// replay makes the staged mutations again.
+func (st *Stage) replay(t *txn) error {
+	for _, m := range st.staged {
+		if _, err := st.run(t, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *Stage) run(t *txn, m stagedMutation) ([]Result, error) {
+	t.who, t.sight = m.who, nil
+	t.now = st.now.UnixMilli()
+	return t.mutate(m.Mutation, m.req)
+}
+
+// view runs f on the state as it would be; ok is false when nothing is staged,
+// and the committed state is as good.
+func (st *Stage) view(ctx context.Context, op string, who Principal, f func(*view) error) (ok bool, err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.staged) == 0 || st.done {
+		return false, nil
+	}
+	return true, st.s.write(ctx, op, who, func(t *txn) error {
+		if err := st.replay(t); err != nil {
+			return err
+		}
+		seen, err := look(t.c, who, time.Now().UnixMilli())
+		if err != nil {
+			return err
+		}
+		if err := f(&view{sight: seen, s: st.s, ctx: ctx, querier: t.c}); err != nil {
+			return err
+		}
+		return errUndo
+	})
+}
+
+// Commit makes everything that was staged, or nothing: an error says which
+// change could not be made after all. A stage is committed once.
+func (st *Stage) Commit(ctx context.Context) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.done || len(st.staged) == 0 {
+		st.done = true
+		return nil
+	}
+	op := st.staged[0].Changes[0].verb()
+	err := st.s.write(ctx, op, st.staged[0].who, st.replay)
+	st.done = err == nil
+	return err
+}

@@ -1,0 +1,141 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serve serves s by Serve, and returns its URL, how to stop it and how it ended.
+func serve(t *testing.T, s *Server) (url string, stop func(), ended chan error) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	ended = make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, ln, s.Handler(HTTPOptions{})) }()
+	return "http://" + ln.Addr().String() + "/mcp", cancel, ended
+}
+
+func TestServeDrains(t *testing.T) {
+	s, _ := newTestServer(t, Options{DrainTimeout: patience})
+	url, stop, ended := serve(t, s)
+	old, new := visit(t, url, legacy), visit(t, url, modern)
+	get := old.do(t.Context(), "GET", "")
+	listen := newEvents(new.do(t.Context(), "POST", modern.request("1", "subscriptions/listen", `"notifications":{"toolsListChanged":true}`)).Body)
+	listen.next()
+	running := make(chan wire, 1)
+	go func() { running <- old.call("1", "slow", `"ms":500`) }()
+	waitFor(t, func() bool { return inflightCalls(s) > 0 })
+
+	stop()
+	if _, more := newEvents(get.Body).next(); more {
+		t.Error("the GET stream goes on")
+	}
+	if w, _ := listen.next(); string(w.ID) != "1" || w.Error != nil {
+		t.Errorf("the listen stream ends with %+v", w)
+	}
+	if w := <-running; w.text() != "done" {
+		t.Errorf("a running request ends with %+v", w)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Serve does not return")
+	}
+	if _, err := net.Dial("tcp", url[len("http://"):len(url)-len("/mcp")]); err == nil {
+		t.Error("connections are still taken")
+	}
+}
+
+func TestServeDoesNotWaitForever(t *testing.T) {
+	s, log := newTestServer(t, Options{DrainTimeout: 100 * time.Millisecond})
+	url, stop, ended := serve(t, s)
+	c := visit(t, url, legacy)
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(legacy.call("1", "slow", `"ms":3600000`)))
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Mcp-Session-Id": {c.session}}
+	cut := make(chan error, 1)
+	go func() {
+		_, err := http.DefaultClient.Do(r)
+		cut <- err
+	}()
+	waitFor(t, func() bool { return inflightCalls(s) > 0 })
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Serve does not return")
+	}
+	if err := <-cut; err == nil {
+		t.Error("the request was answered")
+	}
+	if log.String() == "" {
+		t.Error("nothing is logged")
+	}
+}
+
+func TestServeBoundsConnections(t *testing.T) {
+	s, _ := newTestServer(t, Options{MaxConnections: 2})
+	url, _, _ := serve(t, s)
+	addr := url[len("http://") : len(url)-len("/mcp")]
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	served := func(c net.Conn, within time.Duration) bool {
+		_, _ = io.WriteString(c, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		_ = c.SetReadDeadline(time.Now().Add(within))
+		_, err := bufio.NewReader(c).ReadString('\n')
+		return err == nil
+	}
+	a, b := dial(), dial()
+	if !served(a, patience) || !served(b, patience) {
+		t.Fatal("the first two are not served")
+	}
+	c := dial()
+	if served(c, 100*time.Millisecond) {
+		t.Error("a third is served beside them")
+	}
+	a.Close()
+	if !served(c, patience) {
+		t.Error("it is not served when another has gone")
+	}
+}
+
+func TestSlotsAreBoundedAndForgotten(t *testing.T) {
+	s := newSlots(1)
+	release, ok := s.acquire(t.Context(), "a")
+	if !ok {
+		t.Fatal("the first gets no place")
+	}
+	if _, ok := s.acquire(t.Context(), "b"); !ok {
+		t.Error("one identity keeps another away")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, ok := s.acquire(ctx, "a"); ok {
+		t.Error("there is a second place")
+	}
+	release()
+	if _, kept := s.by["a"]; kept {
+		t.Error("an identity with nothing running is remembered")
+	}
+}
