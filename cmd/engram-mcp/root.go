@@ -55,6 +55,7 @@ says what there is on a terminal.`,
 	}
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newCall(a))
 	add("serve", newServe(a))
+	add("care", newEval(a))
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help is enough
 	return root
 }
