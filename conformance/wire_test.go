@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"engram-mcp/conformance/binary"
 )
 
 var update = flag.Bool("update", false, "rewrite the server sections of testdata/wire")
@@ -27,7 +29,7 @@ func TestWire(t *testing.T) {
 		t.Fatal(len(files), err)
 	}
 	transports := map[string]func(*testing.T, string) wire{
-		"stdio": func(t *testing.T, data string) wire { return startStdio(t, data, "--agent", "tester") },
+		"stdio": func(t *testing.T, data string) wire { return binary.Start(t, data, "--agent", "tester") },
 		"http":  func(t *testing.T, data string) wire { return startHTTP(t, data, "--agent", "tester") },
 	}
 	for _, file := range files {
@@ -39,7 +41,7 @@ func TestWire(t *testing.T) {
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+name, func(t *testing.T) {
 				w := start(t, t.TempDir())
 				got := converse(t, w, section(ar, "client"))
-				w.close(t)
+				w.Close(t)
 				if *update && name == "stdio" {
 					setSection(ar, "server", got)
 					if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
@@ -82,7 +84,7 @@ func converse(t *testing.T, w wire, client []byte) []byte {
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		if answer := w.send(t, m.fill(line)); answer != nil {
+		if answer := w.Send(t, m.fill(line)); answer != nil {
 			out.Write(m.mask(t, answer))
 			out.WriteByte('\n')
 		}

@@ -160,7 +160,7 @@ func TestAgents_WhatCannotBeInstalledOverMCP(t *testing.T) {
 	}
 	for name, edit := range map[string]args{
 		"unknown tool": {"grants": []string{"engram_serch"}}, "cannot be undone": {"grants": []string{"agent_install"}},
-		"scope": {"contexts": args{"read": []string{"x"}}}, "reserved": {"name": "engram"}, "runtime that is not there": {"runtime": "lua"},
+		"reserved": {"name": "engram"}, "runtime that is not there": {"runtime": "lua"},
 		"combinator": {"actions": []args{{"name": "go", "input_schema": args{"type": "object", "anyOf": []any{}}}}},
 		"reference":  {"actions": []args{{"name": "go", "input_schema": args{"type": "object", "properties": args{"a": args{"$ref": "#"}}}}}},
 		"no schema":  {"actions": []args{{"name": "go", "output_schema": args{"type": "object", "minLength": "x"}}}},
