@@ -53,9 +53,8 @@ says what there is on a terminal.`,
 		}
 	}
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
-	add("serve", newServe(a), newInstall(a), newToken(a))
-	add("serve", newDemo(a))
-	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
+	add("serve", newServe(a), newInstall(a), newToken(a), newDemo(a))
+	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newEval(a), newVersion(a))
 	root.SetHelpCommandGroupID("care")
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {

@@ -44,7 +44,7 @@ func (b *budget) evict() {
 	agents := slices.Collect(maps.Keys(b.agents))
 	b.mu.Unlock()
 	for _, a := range agents {
-		if !a.man.Private() { // whose instance is its state
+		if !a.private() { // whose instance is its state
 			a.evict()
 		}
 	}
