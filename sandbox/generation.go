@@ -217,20 +217,20 @@ func known(err error) error {
 }
 
 func hintFor(kind error, man *Manifest) string {
-	switch kind { //nolint:errorlint // kinds are the sentinels themselves
-	case ErrFuel:
+	switch {
+	case errors.Is(kind, ErrFuel):
 		return "ask for less at once, or raise limits.fuel or limits.host_calls in the manifest"
-	case ErrMemory:
+	case errors.Is(kind, ErrMemory):
 		return "ask for less at once, or raise limits.memory_mib in the manifest"
-	case ErrOutput:
+	case errors.Is(kind, ErrOutput):
 		return "let the agent return less, as JSON, or raise limits.output_kib in the manifest"
-	case ErrUnknownAction:
+	case errors.Is(kind, ErrUnknownAction):
 		return "its actions: " + shorten(actionNames(man.Actions), 400)
-	case ErrDenied:
+	case errors.Is(kind, ErrDenied):
 		return "grant it in the manifest, and call as somebody who has the right; granted: " + shorten(strings.Join(sortedGrants(man), ", "), 400)
-	case ErrFailed:
+	case errors.Is(kind, ErrFailed):
 		return "the message is the agent's own; its logs may say more"
-	case ErrConflict:
+	case errors.Is(kind, ErrConflict):
 		return "call again"
 	}
 	return "this is a fault of the agent; its logs may say more"

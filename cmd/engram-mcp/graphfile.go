@@ -110,7 +110,7 @@ func (g *graphImport) read(ctx context.Context, in *bufio.Reader, tell func(memo
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 		return g.at(g.line+1, fmt.Errorf("it is longer than %s", size(maxGraphLine)))
-	} else if err != nil && err != io.EOF {
+	} else if err != nil && !errors.Is(err, io.EOF) {
 		return failed("the file cannot be read to its end", "check it, and import it again: what was imported is skipped", err)
 	}
 	return nil
