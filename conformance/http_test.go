@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -26,14 +25,12 @@ type wire interface {
 
 // overHTTP is a client of a server that listens on a loopback port.
 type overHTTP struct {
-	cmd            *exec.Cmd
-	url, token     string
-	version        string // of the protocol, once agreed
-	session        string
-	modern         bool
-	client         http.Client
-	err            *bytes.Buffer
-	cancelDeadline context.CancelFunc
+	cmd     *exec.Cmd
+	url     string
+	version string // of the protocol, once agreed
+	session string
+	client  http.Client
+	err     *bytes.Buffer
 }
 
 func startHTTP(t *testing.T, data string, args ...string) *overHTTP {

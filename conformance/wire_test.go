@@ -100,7 +100,7 @@ type masker struct {
 
 var (
 	uuidPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	timePattern = regexp.MustCompile(`(\\?")20\d\d-\d\d-\d\dT[^"\\]*Z\\?"`) // also in JSON inside a text
+	timePattern = regexp.MustCompile(`(\\?")20\d\d-\d\d-\d\dT[^"\\]*Z\\?"`)    // also in JSON inside a text
 	tookPattern = regexp.MustCompile(`(\\?"(?:time_ms|score)\\?":)[0-9.e+-]+`) // scores change with every weight
 	namePattern = regexp.MustCompile(`\$(\d+)`)
 )

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 )
 
@@ -25,13 +26,17 @@ func (c *conn) stmt(query string) (*sql.Stmt, error) {
 	return st, err
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (c *conn) exec(query string, args ...any) (int64, error) {
+func (c *conn) run(query string, args []any) (sql.Result, error) {
 	st, err := c.stmt(query)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	res, err := st.ExecContext(context.Background(), args...)
+	return st.ExecContext(context.Background(), args...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (c *conn) exec(query string, args ...any) (int64, error) {
+	res, err := c.run(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -40,11 +45,7 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 
 // insert runs an INSERT and returns the new row's number.
 func (c *conn) insert(query string, args ...any) (int64, error) {
-	st, err := c.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(context.Background(), args...)
+	res, err := c.run(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +59,7 @@ func (c *conn) one(query string, args []any, dest ...any) (found bool, err error
 		return false, err
 	}
 	err = st.QueryRowContext(context.Background(), args...).Scan(dest...)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -196,7 +197,7 @@ func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
 		return false, err
 	}
 	err = st.QueryRowContext(s.ctx, args...).Scan(dest...)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err

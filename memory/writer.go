@@ -311,8 +311,8 @@ func (t *txn) mutate(m Mutation, req *request) ([]Result, error) {
 
 // atItem says which item of a batch an error is about.
 func atItem(err error, i, n int) error {
-	e, ok := err.(*Error)
-	if !ok || n == 1 {
+	var e *Error
+	if n == 1 || !errors.As(err, &e) {
 		return err
 	}
 	at := *e

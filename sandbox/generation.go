@@ -217,7 +217,7 @@ func known(err error) error {
 }
 
 func hintFor(kind error, man *Manifest) string {
-	switch kind {
+	switch kind { //nolint:errorlint // kinds are the sentinels themselves
 	case ErrFuel:
 		return "ask for less at once, or raise limits.fuel or limits.host_calls in the manifest"
 	case ErrMemory:

@@ -253,7 +253,7 @@ func (f *frame) explain(ctx context.Context, err, hostErr error) error {
 	detail := err
 	if e != nil {
 		detail = e.Err
-	} else if err == kind {
+	} else if err == kind { //nolint:errorlint // nothing is known beyond the sentinel itself
 		detail = nil
 	}
 	hint := HintOf(err)

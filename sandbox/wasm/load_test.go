@@ -99,16 +99,16 @@ func TestStartingIsBounded(t *testing.T) {
 		"capabilities":  module(types, funcs, both("capabilities"), code),
 	} {
 		m := manager(t, Options{})
-		_, err := m.Load(t.Context(), manifest("x", func(m *sandbox.Manifest) { m.Limits.Fuel = 100_000 }), wasm)
-		if !errors.Is(err, sandbox.ErrBadAgent) || !errors.Is(err, sandbox.ErrFuel) && !errors.Is(err, sandbox.ErrTimeout) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := m.Load(ctx, manifest("x"), wasm); !errors.Is(err, sandbox.ErrBadAgent) || !errors.Is(err, sandbox.ErrTimeout) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
 	m := manager(t, Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := m.Load(ctx, manifest("x"), module(types, funcs, both("initialize"), code)); !errors.Is(err, sandbox.ErrTimeout) {
-		t.Errorf("initialize with little time: %v", err)
+	_, err := m.Load(t.Context(), manifest("x", func(m *sandbox.Manifest) { m.Limits.Fuel, m.Limits.TimeMS = 1, 60_000 }), module(types, funcs, both("initialize"), code))
+	if !errors.Is(err, sandbox.ErrBadAgent) || !errors.Is(err, sandbox.ErrFuel) {
+		t.Errorf("with little fuel: %v", err)
 	}
 }
 
