@@ -112,6 +112,14 @@ func none(cmd *cobra.Command, args []string) error {
 	return unknownCommand(cmd, args[0])
 }
 
+// oneOfItsCommands refuses whatever is not one of the commands below cmd.
+func oneOfItsCommands(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return usage("say what to do with "+cmd.Name()+"s", "see '"+cmd.CommandPath()+" --help'")
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	cmd.SuggestionsMinimumDistance = 2
 	hint := "see '" + cmd.CommandPath() + " --help'"
