@@ -24,7 +24,7 @@ func (a *app) serveHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.stop()
 	d, where, err := a.newDoor(s.who, s.log)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ says what there is on a terminal.`,
 			if isTerminal(a.in) {
 				return a.welcome(cmd.Context())
 			}
-			return a.serveStdio(cmd.Context())
+			return a.serveUnnamed(cmd)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -61,6 +61,20 @@ says what there is on a terminal.`,
 		c.Hidden = c.Hidden || c.Name() == "help" // it works, and --help is enough to know
 	}
 	return root
+}
+
+// serveUnnamed is the command serve, with the settings of its own that come
+// from elsewhere than the command line.
+func (a *app) serveUnnamed(root *cobra.Command) error {
+	serve, _, err := root.Find([]string{"serve"})
+	if err != nil {
+		return err
+	}
+	if err := a.resolve(serve); err != nil {
+		return err
+	}
+	serve.SetContext(root.Context())
+	return serve.RunE(serve, nil)
 }
 
 // usageTemplate lists commands by group, a command's own flags, and the global
@@ -96,6 +110,14 @@ func none(cmd *cobra.Command, args []string) error {
 		return usage("'"+cmd.CommandPath()+"' takes no arguments", "see '"+cmd.CommandPath()+" --help'")
 	}
 	return unknownCommand(cmd, args[0])
+}
+
+// oneOfItsCommands refuses whatever is not one of the commands below cmd.
+func oneOfItsCommands(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return usage("say what to do with "+cmd.Name()+"s", "see '"+cmd.CommandPath()+" --help'")
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -85,6 +85,14 @@ func (a *app) service(level slog.Level) (*service, error) {
 	return s, nil
 }
 
+// stop closes the engine. What fails then has been acknowledged before, so it
+// is for the log.
+func (s *service) stop() {
+	if err := s.Close(); err != nil {
+		s.log.Error("the memory was not closed in order", "err", err)
+	}
+}
+
 // warm opens the space of a client that has just come, so that its first
 // question does not have to wait for that.
 func (s *service) warm(ctx context.Context) {
@@ -104,7 +112,7 @@ func (a *app) serveStdio(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.stop()
 	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
 	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
 	if ctx.Err() != nil { // it was told to stop, and did

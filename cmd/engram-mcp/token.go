@@ -57,13 +57,8 @@ func newToken(a *app) *cobra.Command {
 		Long: `A server over HTTP has one token of its own. Further ones admit others to a
 space of theirs, under a name of theirs, with as many rights as they need. A
 running server knows a new one, and forgets a revoked one, within a second.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return usage("say what to do with tokens", "see 'engram-mcp token --help'")
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args: oneOfItsCommands,
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
 	var rights []string
 	create := &cobra.Command{
