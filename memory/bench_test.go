@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"engram-mcp/memory"
+	"engram-mcp/vector"
 )
 
 // The benchmarks print what the README states: figures at a size, and the same
@@ -136,8 +137,43 @@ func benchStore(b *testing.B, size int) {
 	})
 	base, _ = quantiles(len(queries), func(i int) { bare.search(b, queries[i]) })
 	line("search, text", p50, p99, base)
+	s.Close()
+	benchHybrid(b, dir, size, queries)
 	runtime.GC()
 	fmt.Printf("%d engrams: resident %s\n", size, resident())
+}
+
+// benchHybrid adds meaning: the embedder that the program has built in.
+func benchHybrid(b *testing.B, dir string, size int, queries []string) {
+	table, err := vector.NewStatic()
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	o := memory.Options{Embedder: table, Lexicon: table, Local: true, Index: func(dim int) (memory.Index, error) { return vector.NewIndex(dim) }, IndexWait: time.Hour}
+	ctx, s := reopen(b, dir, o)
+	for st, err := s.Stats(ctx); err != nil || st.Pending > 0 || st.Model == ""; st, err = s.Stats(ctx) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Printf("%d engrams: all embedded after %v\n", size, time.Since(start).Round(time.Millisecond))
+	s.Close()
+	start = time.Now()
+	ctx, s = reopen(b, dir, o)
+	search := func(i int) {
+		if f, err := s.Search(ctx, memory.Query{Text: queries[i]}); err != nil || len(f.Notes) > 0 {
+			b.Fatal(f.Notes, err)
+		}
+	}
+	search(0)
+	fmt.Printf("%d engrams: open, load vectors and first search %v\n", size, time.Since(start).Round(time.Millisecond))
+	p50, p99 := quantiles(len(queries), search)
+	fmt.Printf("%d engrams: %-24s p50 %8.1f µs  p99 %8.1f µs\n", size, "search, hybrid", us(p50), us(p99))
+	p50, p99 = quantiles(1000, func(int) {
+		if _, err := s.Do(ctx, memory.Mutation{Changes: []memory.Change{memory.Create{Content: sentence(rand.New(rand.NewPCG(3, 4))), AllowDuplicate: true}}}); err != nil {
+			b.Fatal(err)
+		}
+	})
+	fmt.Printf("%d engrams: %-24s p50 %8.1f µs  p99 %8.1f µs\n", size, "create, full, embedded", us(p50), us(p99))
 }
 
 func parallel(callers, n int, f func()) (perSecond float64) {

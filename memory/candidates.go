@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,6 +46,9 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 		in.lexicon = k.s.opt.Lexicon
 	}
 	hits := rank(in)
+	if k.err != nil {
+		return k.err
+	}
 	return k.page(len(hits), out, func(i int) scored {
 		h := &hits[i]
 		var parts map[string]float64
@@ -162,27 +164,25 @@ func (k *seeker) corpus() (in rankInput, err error) {
 	var newest int64
 	_, err = k.one(`SELECT e.created_at FROM engram e WHERE `+k.where("e")+` ORDER BY e.created_at DESC LIMIT 1`, nil, &newest)
 	in.newest = instant(newest)
+	counts := map[string]int{}
 	in.df = func(stem string) int {
-		n, dfErr := k.frequency(stem, in.engrams)
-		err = errors.Join(err, dfErr)
+		n, known := counts[stem]
+		if !known {
+			var dfErr error
+			if n, dfErr = k.frequency(stem); dfErr != nil && k.err == nil {
+				k.err = dfErr
+			}
+			counts[stem] = n
+		}
 		return n
 	}
 	return in, err
 }
 
-// frequency is in how many engrams a word stands. Counting a common word reads
-// all its places, so that counts are kept until the space has grown by a tenth.
-func (k *seeker) frequency(stem string, engrams int) (int, error) {
-	c := &k.s.frequencies
-	if n, ok := c.get(stem, engrams); ok {
-		return n, nil
-	}
-	n := 0
-	if _, err := k.one(`SELECT doc FROM vocab WHERE term = ?`, []any{stem}, &n); err != nil {
-		return 0, err
-	}
-	c.put(stem, engrams, n)
-	return n, nil
+// frequency is in how many engrams a word stands.
+func (k *seeker) frequency(stem string) (n int, err error) {
+	_, err = k.one(`SELECT doc FROM vocab WHERE term = ?`, []any{stem}, &n)
+	return n, err
 }
 
 // Words in more than a twentieth of the engrams find too much to help, when
@@ -274,44 +274,6 @@ func (k *seeker) windows(seeds []int64) ([]around, error) {
 type around struct {
 	rows   []int64
 	center int
-}
-
-// items loads what scoring needs of the wanted rows.
-func (k *seeker) items(wanted map[int64]bool) (map[int64]rankItem, error) {
-	rows := make([]int64, 0, len(wanted))
-	for row := range wanted {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
-	passes, err := k.passing(rows)
-	if err != nil {
-		return nil, err
-	}
-	items := make(map[int64]rankItem, len(rows))
-	found, err := k.query(`SELECT e.row, e.id, ifnull(e.context, 0), e.ord, e.created_at, e.confidence, e.importance, e.source, a.data
-		FROM json_each(?) s CROSS JOIN engram e ON e.row = s.value LEFT JOIN analysis a ON a.engram = e.row`, jsonText(rows))
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	for found.Next() {
-		var row, context, ord, created int64
-		var id, data sql.RawBytes
-		var it rankItem
-		if err := found.Scan(&row, &id, &context, &ord, &created, &it.confidence, &it.importance, &it.source, &data); err != nil {
-			return nil, err
-		}
-		it.id, it.at, it.written = uuid.UUID(id).String(), instant(ord), instant(created)
-		if context != 0 {
-			it.context = strconv.FormatInt(context, 10)
-		}
-		it.candidate = wanted[row] && (passes == nil || passes[row])
-		if it.analysis, err = decodeAnalysis(data); err != nil {
-			it.analysis = &analysis{} // of an older version: found by its words, scored when it has been analysed again
-		}
-		items[row] = it
-	}
-	return items, found.Err()
 }
 
 // passing are the rows that the filter lets through; nil for all.

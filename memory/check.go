@@ -78,7 +78,7 @@ func checkFile(ctx context.Context, path string) []Problem {
 		return []Problem{{err.Error(), "check the path"}}
 	}
 	defer db.Close()
-	s := &Store{path: path, readDB: db, stop: make(chan struct{}), space: "x"}
+	s := &Store{path: path, readDB: db, statements: readStatements{db: db, m: map[string]*sql.Stmt{}}, stop: make(chan struct{}), space: "x"}
 	if err := s.checkVersion(ctx); err != nil {
 		var e *Error
 		if errors.As(storage("check", err), &e) {

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"sync"
 )
 
 // conn is the one connection that writes, with its prepared statements. It is
@@ -70,6 +71,73 @@ func (c *conn) query(query string, args ...any) (*sql.Rows, error) {
 		return nil, err
 	}
 	return st.QueryContext(context.Background(), args...)
+}
+
+// readStatements keeps the statements of the reading pool prepared. Texts vary
+// with filters and with the lists that a principal is not on; when there are
+// too many, all are dropped and come again as they are needed.
+type readStatements struct {
+	db *sql.DB
+	mu sync.RWMutex
+	m  map[string]*sql.Stmt // nil: on its way
+}
+
+const maxReadStatements = 256
+
+// get returns a statement for tx. One that is not prepared yet is prepared for
+// tx alone, and for those who come later in the background: that takes another
+// connection of the pool, and whoever waits for one while holding one can wait
+// forever.
+func (r *readStatements) get(ctx context.Context, tx *sql.Tx, query string) (*sql.Stmt, error) {
+	r.mu.RLock()
+	st, known := r.m[query]
+	if st != nil {
+		defer r.mu.RUnlock() // before, it could be closed
+		return tx.StmtContext(ctx, st), nil
+	}
+	r.mu.RUnlock()
+	if !known {
+		r.want(query)
+	}
+	return tx.PrepareContext(ctx, query)
+}
+
+// want has a statement prepared, unless that is under way.
+func (r *readStatements) want(query string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.m[query]; known {
+		return
+	}
+	if len(r.m) >= maxReadStatements {
+		r.drop()
+	}
+	r.m[query] = nil
+	go r.prepare(query)
+}
+
+func (r *readStatements) prepare(query string) {
+	st, err := r.db.PrepareContext(context.Background(), query) // ends with the pool
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, wanted := r.m[query]
+	switch {
+	case err != nil:
+		delete(r.m, query)
+	case !wanted || before != nil: // all were dropped meanwhile
+		_ = st.Close()
+	default:
+		r.m[query] = st
+	}
+}
+
+func (r *readStatements) drop() {
+	for _, st := range r.m {
+		if st != nil {
+			_ = st.Close() // waits for nobody: rows under way keep what they need
+		}
+	}
+	r.m = map[string]*sql.Stmt{}
 }
 
 // querier is what reads need: the writing connection, or a snapshot.

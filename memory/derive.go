@@ -162,6 +162,7 @@ func (s *Store) rederive(ctx context.Context, who Principal, progress func(done,
 			return nil
 		})
 		if err != nil || n < maintainBatch {
+			s.items.drop()
 			return err
 		}
 	}

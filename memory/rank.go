@@ -17,8 +17,8 @@ const (
 	partAround                     // the same, seen wider
 	partContext                    // the query's words anywhere in its context
 	partMeaning                    // other words that mean something like the query's
-	partNearby                     // the query's words or similar ones in the next neighbours
-	partCosine                     // likeness of the whole text by a sentence encoder
+	partNearby                     // the query's words and similar ones, in it and close around it
+	partCosine                     // likeness of its vector, and of those close around it
 	partSource                     // the query names its source
 	partSpecific                   // it is made of rare words
 	partTime                       // it says when
@@ -35,7 +35,7 @@ const (
 	numParts
 )
 
-// rankPartNames are the keys under which parts are shown.
+// rankPartNames are the keys under which parts are explained.
 var rankPartNames = [numParts]string{
 	"words", "around", "context", "meaning", "nearby", "cosine", "source", "specific", "time", "when",
 	"names", "date", "phrase", "question", "importance", "confidence", "recency", "links", "superseded",
@@ -49,20 +49,20 @@ type partWeights [numParts]float64
 // rankWeights were found on annotated conversations; DESIGN-rank.md tells how,
 // what each is worth, and how little the exact figures matter.
 var rankWeights = partWeights{
-	partWords:      4,
+	partWords:      2,
 	partAround:     2,
-	partContext:    3,
-	partMeaning:    7,
-	partNearby:     3,
-	partCosine:     2,
-	partSource:     2.5,
-	partSpecific:   3,
-	partTime:       .25,
-	partWhen:       2,
-	partNames:      1.2,
-	partDate:       4.5,
-	partPhrase:     1,
-	partQuestion:   -.5,
+	partContext:    4,
+	partMeaning:    4,
+	partNearby:     8,
+	partCosine:     10,
+	partSource:     1.75,
+	partSpecific:   2,
+	partTime:       .4,
+	partWhen:       1.4,
+	partNames:      1,
+	partDate:       6,
+	partPhrase:     .5,
+	partQuestion:   -.3,
 	partImportance: .3,
 	partConfidence: -.6,
 	partRecency:    .2,
@@ -79,6 +79,7 @@ const (
 	answerWeight  = 1.0 // of the question of another source right before an engram: it is about that
 	askWeight     = 0.1 // of what follows an engram that asks: it is about the answer
 	similarMost   = 0.9 // of a word that is as similar as can be without being the same
+	similarLeast  = 0.2 // similarity below this is chance
 
 	fullNames     = 3       // names for the full part
 	recencyHalf   = 30 * 24 // hours after which recency is worth half
@@ -91,7 +92,8 @@ var (
 	wordsAfter   = []float64{.5, .2, .15}
 	aroundBefore = []float64{.6, .4, .3, .2, .15}
 	aroundAfter  = []float64{.5, .35, .25, .15, .1}
-	nearbyDecay  = []float64{1, .7, .5} // itself first
+	vectorBefore = []float64{.3, .15}
+	vectorAfter  = []float64{.3, .15}
 )
 
 // A rankItem is an engram as scoring sees it.
@@ -102,10 +104,10 @@ type rankItem struct {
 	context    string    // "" for an engram outside all contexts
 	at         time.Time // valid_from, or created_at without one
 	written    time.Time
-	importance float64 // 0..1
-	confidence float64 // 0..1
-	cosine     float64 // to the query by a sentence encoder, 0 without one
-	candidate  bool    // wanted in the result; others only lend their words to neighbours
+	importance float64   // 0..1
+	confidence float64   // 0..1
+	vector     []float32 // of the content, of length 1; nil without
+	candidate  bool      // wanted in the result; others only lend their words to neighbours
 }
 
 // A strand is a run of engrams that follow each other in one context without
@@ -130,7 +132,8 @@ type rankInput struct {
 	newest  time.Time // the newest write of the space
 	engrams int       // in the space
 	df      func(stem string) int
-	lexicon Lexicon // nil ranks by words alone
+	lexicon Lexicon   // nil compares no meanings of words
+	vector  []float32 // of the query, of length 1; nil compares no texts
 	strands []strand
 	links   []rankLink // both ends readable, one or both among the candidates
 }
@@ -153,7 +156,7 @@ func rank(in rankInput) []ranked {
 	found := make([]ranked, 0, len(r.items))
 	for i := range r.items {
 		if r.items[i].candidate {
-			found = append(found, ranked{item: r.items[i].rankItem, parts: weigh(r.features(i), &rankWeights)})
+			found = append(found, ranked{item: r.items[i].rankItem, parts: weigh(r.features(i))})
 		}
 	}
 	addLinks(found, in.links)
@@ -168,11 +171,15 @@ func rank(in rankInput) []ranked {
 	return found
 }
 
-func weigh(features [numParts]float64, w *partWeights) (parts [numParts]int64) {
+func weigh(features [numParts]float64) (parts [numParts]int64) {
 	for p, f := range features {
-		parts[p] = int64(math.Round(f * w[p] / scoreUnit))
+		parts[p] = weighed(rankPart(p), f)
 	}
 	return parts
+}
+
+func weighed(p rankPart, feature float64) int64 {
+	return int64(math.Round(feature * rankWeights[p] / scoreUnit))
 }
 
 // addLinks adds the parts that depend on other candidates: an engram gains by
@@ -189,26 +196,24 @@ func addLinks(found []ranked, links []rankLink) {
 		}
 		best = max(best, base[i])
 	}
+	gain := func(i, other int, weight float64) {
+		part := &found[i].parts[partLinks]
+		*part = max(*part, weighed(partLinks, weight*base[other]/best))
+	}
 	for _, l := range links {
 		from, fromFound := at[l.from]
 		to, toFound := at[l.to]
-		if l.relation == relationSupersedes {
-			if toFound {
-				found[to].parts[partSuperseded] = min(found[to].parts[partSuperseded], linkPart(partSuperseded, l.weight))
-			}
-			continue
-		}
-		if fromFound && toFound && best > 0 {
-			gain := func(i, other int) {
-				found[i].parts[partLinks] = max(found[i].parts[partLinks], linkPart(partLinks, l.weight*base[other]/best))
-			}
-			gain(from, to)
-			gain(to, from)
+		switch {
+		case l.from == l.to:
+		case l.relation == relationSupersedes && toFound:
+			part := &found[to].parts[partSuperseded]
+			*part = min(*part, weighed(partSuperseded, l.weight))
+		case l.relation != relationSupersedes && fromFound && toFound && best > 0:
+			gain(from, to, l.weight)
+			gain(to, from, l.weight)
 		}
 	}
 }
-
-func linkPart(p rankPart, f float64) int64 { return int64(math.Round(f * rankWeights[p] / scoreUnit)) }
 
 // A ranker holds what the parts of all candidates are computed from.
 type ranker struct {
@@ -228,6 +233,7 @@ type ranker struct {
 	groups      map[string]*contextWords
 	ownMean     float64 // words of an engram
 	contentMean float64
+	vectorSum   []float32 // scratch of likeness
 }
 
 // A rankTerm is a word of the query.
@@ -257,7 +263,7 @@ type contextWords struct {
 }
 
 func newRanker(in rankInput) *ranker {
-	r := &ranker{rankInput: in, tokens: tokenise(cutBytes(in.query, maxQueryBytes))}
+	r := &ranker{rankInput: in, tokens: tokenise(cutBytes(in.query, maxQueryBytes)), vectorSum: make([]float32, len(in.vector))}
 	r.when = asksWhen(r.tokens)
 	r.date = queryDate(r.tokens, in.now)
 	for s, st := range in.strands {
@@ -283,7 +289,7 @@ func inverseFrequency(n, df float64) float64 { return math.Log(1 + (max(n, df)-d
 func (r *ranker) findSources() {
 	asked := map[uint32]bool{}
 	for _, t := range r.tokens {
-		asked[hashTerm(t.stem)] = !t.stop
+		asked[hashTerm(t.stem)] = asked[hashTerm(t.stem)] || !t.stop
 	}
 	r.named, r.sourceStems = map[string]bool{}, map[uint32]bool{}
 	seen := map[string]bool{}
@@ -292,7 +298,7 @@ func (r *ranker) findSources() {
 			continue
 		}
 		seen[it.source] = true
-		words := tokenise(it.source)
+		words := slices.DeleteFunc(tokenise(it.source), func(t token) bool { return t.kind == tokenJoined })
 		named := len(words) > 0
 		for _, t := range words {
 			stem := hashTerm(t.stem)
@@ -432,7 +438,9 @@ func (r *ranker) countRarity() {
 	df := map[uint32]float64{}
 	for i := range r.items {
 		for _, t := range r.items[i].analysis.sample() {
-			df[t.term]++
+			if t.content > 0 {
+				df[t.term]++
+			}
 		}
 	}
 	n := float64(len(r.items))
@@ -448,7 +456,7 @@ func (r *ranker) features(i int) (f [numParts]float64) {
 	r.wordFeatures(i, &f)
 	r.meaningFeatures(i, &f)
 	f[partContext] = r.group(it.context).score
-	f[partCosine] = it.cosine
+	f[partCosine] = r.likeness(i)
 	if len(r.named) == 1 && r.named[it.source] {
 		f[partSource] = 1
 	}
@@ -472,32 +480,43 @@ func (r *ranker) features(i int) (f [numParts]float64) {
 	return f
 }
 
-// wordFeatures counts the query's words in the engram and its neighbours. An
-// answer is about the question before it, and what follows a question is not
-// about the one who asks.
+// wordFeatures counts the query's words in the engram and its neighbours.
 func (r *ranker) wordFeatures(i int, f *[numParts]float64) {
-	before, after := wordsBefore[0], wordsAfter[0]
-	if p := r.neighbour(i, -1); p != nil && p.analysis.flags&flagAsks != 0 && p.source != r.items[i].source {
-		before = answerWeight
-	}
-	if r.items[i].analysis.flags&flagAsks != 0 {
-		after = askWeight
-	}
 	w := r.windowAt(i)
-	w.add(-1, before)
-	w.add(1, after)
-	for d := 2; d <= len(wordsBefore); d++ {
-		w.add(-d, wordsBefore[d-1])
-		w.add(d, wordsAfter[d-1])
-	}
+	r.answering(i, wordsBefore, wordsAfter, w.add)
 	f[partWords] = w.score()
 
 	w = r.windowAt(i)
-	for d := 1; d <= len(aroundBefore); d++ {
-		w.add(-d, aroundBefore[d-1])
-		w.add(d, aroundAfter[d-1])
-	}
+	r.around(i, aroundBefore, aroundAfter, w.add)
 	f[partAround] = w.score()
+}
+
+// around calls add for every neighbour that has a weight.
+func (r *ranker) around(i int, before, after []float64, add func(n *rankedItem, weight float64)) {
+	for d := range before {
+		if n := r.neighbour(i, -d-1); n != nil {
+			add(n, before[d])
+		}
+		if n := r.neighbour(i, d+1); n != nil {
+			add(n, after[d])
+		}
+	}
+}
+
+// answering is around with regard to questions: an answer is about what the
+// question before it asks, and an engram that asks is not about the answer.
+func (r *ranker) answering(i int, before, after []float64, add func(n *rankedItem, weight float64)) {
+	asks := r.items[i].analysis.flags&flagAsks != 0
+	previous, next := r.neighbour(i, -1), r.neighbour(i, 1)
+	r.around(i, before, after, func(n *rankedItem, weight float64) {
+		switch {
+		case n == previous && n.analysis.flags&flagAsks != 0 && n.source != r.items[i].source:
+			weight = answerWeight
+		case n == next && asks:
+			weight = askWeight
+		}
+		add(n, weight)
+	})
 }
 
 // A window adds up the words of an item and its neighbours. It is scored as
@@ -505,21 +524,16 @@ func (r *ranker) wordFeatures(i int, f *[numParts]float64) {
 // compared with what as many average texts would have.
 type window struct {
 	r                *ranker
-	center           int
 	counts           []float64
 	length, expected float64
 }
 
 func (r *ranker) windowAt(i int) window {
 	it := &r.items[i]
-	return window{r: r, center: i, counts: slices.Clone(it.own), length: float64(it.analysis.ownLen), expected: r.ownMean}
+	return window{r: r, counts: slices.Clone(it.own), length: float64(it.analysis.ownLen), expected: r.ownMean}
 }
 
-func (w *window) add(d int, weight float64) {
-	n := w.r.neighbour(w.center, d)
-	if n == nil {
-		return
-	}
+func (w *window) add(n *rankedItem, weight float64) {
 	w.length += weight * float64(n.analysis.contentLen)
 	w.expected += weight * w.r.contentMean
 	for k, c := range n.content {
@@ -576,35 +590,63 @@ func (r *ranker) scoreContexts() {
 	}
 }
 
-// meaningFeatures compares words by meaning. Names are left out: one name is
-// as near to another as can be, and means somebody else.
+// meaningFeatures compares words by meaning. Names of sources are left out:
+// one name is as near to another as can be, and means somebody else.
 func (r *ranker) meaningFeatures(i int, f *[numParts]float64) {
 	it := &r.items[i]
+	nearby := make([]float64, len(r.terms))
+	add := func(n *rankedItem, weight float64) {
+		for k, m := range n.match {
+			nearby[k] += weight * m * m // squared: a few good matches, not many faint ones
+		}
+	}
+	add(it, 1)
+	r.answering(i, wordsBefore, wordsAfter, add)
 	for k := range r.terms {
 		t := &r.terms[k]
 		if t.name {
 			continue
 		}
+		f[partNearby] += share(t.idf*nearby[k]/(nearby[k]+countSaturation), r.topic)
 		if it.match[k] < 1 {
-			f[partMeaning] += share(t.idf*it.match[k], r.topic)
+			f[partMeaning] += share(t.idf*max(0, it.match[k]-similarLeast), r.topic)
 		}
-		best := 0.0
-		for d, decay := range nearbyDecay {
-			for _, n := range []*rankedItem{r.neighbour(i, -d), r.neighbour(i, d)} {
-				if n != nil {
-					best = max(best, decay*n.match[k])
-				}
-			}
-		}
-		f[partNearby] += share(t.idf*best, r.topic)
 	}
 	for _, p := range it.analysis.pairs {
 		f[partPhrase] += share(r.pairs[p], r.topic)
 	}
 }
 
-// sample returns the words of the content with the lowest hashes, all of them
-// unless the text is long.
+// likeness is the cosine of the query's vector and that of the engram with
+// some of its neighbours' added, because a turn of a conversation is about
+// what was said around it.
+func (r *ranker) likeness(i int) float64 {
+	own := r.items[i].vector
+	if len(r.vector) == 0 || len(own) != len(r.vector) {
+		return 0
+	}
+	sum := r.vectorSum
+	clear(sum)
+	add := func(n *rankedItem, weight float64) {
+		if len(n.vector) == len(sum) {
+			w := float32(weight)
+			for d, v := range n.vector {
+				sum[d] += w * v
+			}
+		}
+	}
+	add(&r.items[i], 1)
+	r.answering(i, vectorBefore, vectorAfter, add)
+	dot, square := float32(0), float32(0)
+	for d, v := range sum {
+		dot += v * r.vector[d]
+		square += v * v
+	}
+	return share(float64(dot), math.Sqrt(float64(square)))
+}
+
+// sample returns the words with the lowest hashes, all of them unless the text
+// is long.
 func (a *analysis) sample() []termCount {
 	return a.terms[:min(len(a.terms), maxRankSample)]
 }

@@ -107,10 +107,11 @@ type Store struct {
 	workers  sync.WaitGroup
 	closeErr error
 
-	feed        feed
-	vectors     vectors
-	reads       accessLog
-	frequencies frequencies
+	feed       feed
+	vectors    vectors
+	reads      accessLog
+	statements readStatements
+	items      itemCache
 }
 
 func (o Options) indexWait() time.Duration {
@@ -223,6 +224,7 @@ func (s *Store) openDBs(ctx context.Context) (err error) {
 	}
 	s.readDB.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)))
 	s.readDB.SetMaxIdleConns(4)
+	s.statements = readStatements{db: s.readDB, m: map[string]*sql.Stmt{}}
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}

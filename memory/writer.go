@@ -236,7 +236,11 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	if len(m.Changes) > MaxBatch {
 		return nil, invalid(op, fmt.Sprintf("%d items, the most is %d", len(m.Changes), MaxBatch), "split the call into several")
 	}
-	who, err := s.caller(ctx, op, Write)
+	need := Write
+	if _, state := m.Changes[0].(SetGlobals); state && len(m.Changes) == 1 {
+		need = Read
+	}
+	who, err := s.caller(ctx, op, need)
 	if err != nil {
 		return nil, err
 	}

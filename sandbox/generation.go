@@ -59,12 +59,16 @@ func (g *generation) offer(capable []Action) error {
 	return nil
 }
 
+// setupTime is what initializing may take at least: a hook's time limit is
+// made for calls, not for starting a language's runtime.
+const setupTime = 2 * time.Second
+
 func (g *generation) initialize(ctx context.Context, stats Stats) error {
 	value, _, err := g.m.globals.load(ctx, g.man.Name)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.man.Limits.Time())
+	ctx, cancel := context.WithTimeout(ctx, max(g.man.Limits.Time(), setupTime))
 	defer cancel()
 	return g.agent.Initialize(ctx, &Context{ID: g.man.Name, Globals: value, Capabilities: sortedGrants(&g.man), Stats: stats})
 }

@@ -41,6 +41,9 @@ func maintain(ctx context.Context, s *memory.Store, in maintainIn) (memory.Maint
 	if p == (memory.Policy{}) {
 		return memory.Maintained{}, invalid("", "policy asks for nothing", `e.g. "policy": {"purge_expired_days": 30}`)
 	}
+	if err := unstaged(ctx); err != nil {
+		return memory.Maintained{}, err
+	}
 	return s.Maintain(ctx, p, in.DryRun)
 }
 

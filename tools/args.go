@@ -551,7 +551,7 @@ func shorten(s string, n int) string {
 	return s[:n] + "…"
 }
 
-func sortedKeys(m map[string]any) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

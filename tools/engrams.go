@@ -24,15 +24,15 @@ func Engrams(open Opener) []Tool {
 			Description: "Read engrams in full by id, with the previous and next in their context.",
 		}, on(open, get)),
 		New(Tool{
-			Name: "engram_update", Title: "Correct a memory", Profile: ProfileMemory, Default: true, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_update", Title: "Correct a memory", Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Change fields of an engram; others stay, earlier versions are kept. Lists and metadata are replaced whole; \"\" removes a time. If a fact changed rather than was wrong, create the new one and link it with relation supersedes.",
 		}, on(open, update)),
 		New(Tool{
-			Name: "engram_forget", Title: "Forget", Profile: ProfileMemory, Default: true, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_forget", Title: "Forget", Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Hide engrams, by ids or by filter; engram_restore brings them back. purge erases for good (needs admin; with filter: dry_run first, then pass its confirm).",
 		}, on(open, forget)),
 		New(Tool{
-			Name: "engram_restore", Title: "Undo", Profile: ProfileMemory, Needs: memory.Write, Destructive: true,
+			Name: "engram_restore", Title: "Undo", Profile: ProfileMemory, Needs: memory.Read | memory.Write, Destructive: true,
 			Description: "Bring back a forgotten engram, or take one back to an earlier version from engram_history.",
 		}, on(open, restore)),
 	}
@@ -92,10 +92,15 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 	case len(all) == 0:
 		return createOut{}, invalid("", "content is missing", `e.g. "content": "Ada prefers tea"`)
 	}
-	now := time.Now()
+	caller, _ := memory.PrincipalFrom(ctx)
+	blind := !caller.Can(memory.Read)
 	changes := make([]memory.Change, len(all))
 	for i, e := range all {
-		changes[i] = e.change(now)
+		if blind && len(e.Links) > 0 {
+			return createOut{}, denied("missing right read", "leave links out: they would tell what is there")
+		}
+		e.AllowDuplicate = e.AllowDuplicate || blind // a duplicate would tell, too
+		changes[i] = e.change()
 	}
 	results, err := do(ctx, s, in.RequestID, changes)
 	if err != nil {
@@ -108,14 +113,14 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 	return out, nil
 }
 
-func (e newEngram) change(now time.Time) memory.Create {
+func (e newEngram) change() memory.Create {
 	c := memory.Create{
 		Content: e.Content, Kind: e.Kind, Source: e.Source, Confidence: e.Confidence, Importance: e.Importance,
 		Tags: e.Tags, Metadata: json.RawMessage(e.Metadata), Context: e.Context, Collections: e.Collections,
 		ValidFrom: e.ValidFrom, ValidTo: e.ValidTo, AllowDuplicate: e.AllowDuplicate,
 	}
 	if e.TTLSeconds != nil {
-		c.ExpiresAt = expiry(now, *e.TTLSeconds)
+		c.TTL = lifetime(*e.TTLSeconds)
 	}
 	for _, l := range e.Links {
 		c.Links = append(c.Links, memory.Link{To: l.To, Relation: l.Relation, Weight: weight(l.Weight)})
@@ -123,14 +128,14 @@ func (e newEngram) change(now time.Time) memory.Create {
 	return c
 }
 
-// expiry is now and so many seconds; what lies beyond the year 9999 is cut to
-// the last second that can be written.
-func expiry(now time.Time, seconds float64) time.Time {
-	end := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-	if seconds >= end.Sub(now).Seconds() {
-		return end
+// lifetime is a time to live in seconds; more than a century is a century, which
+// is as good as for ever and can be added to any date.
+func lifetime(seconds float64) time.Duration {
+	const century = 100 * 365 * 24 * time.Hour
+	if seconds >= century.Seconds() {
+		return century
 	}
-	return now.Add(time.Duration(seconds * float64(time.Second))).UTC()
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // weight is w, or that of a link that says nothing of it.
@@ -152,7 +157,7 @@ type getOut struct {
 }
 
 func get(ctx context.Context, s *memory.Store, in getIn) (getOut, error) {
-	engrams, missing, err := read(ctx, s, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
+	engrams, missing, err := s.Get(ctx, in.IDs, memory.GetOptions{Links: in.IncludeLinks})
 	if err != nil {
 		return getOut{}, err
 	}
@@ -188,11 +193,8 @@ func update(ctx context.Context, s *memory.Store, in updateIn) (engramOut, error
 		Context: in.Context, Collections: in.Collections, ValidFrom: in.ValidFrom, ValidTo: in.ValidTo,
 	}
 	if in.TTLSeconds != nil {
-		var t time.Time
-		if *in.TTLSeconds > 0 {
-			t = expiry(time.Now(), *in.TTLSeconds)
-		}
-		u.ExpiresAt = &t
+		ttl := lifetime(*in.TTLSeconds)
+		u.TTL = &ttl
 	}
 	results, err := do(ctx, s, in.RequestID, []memory.Change{u})
 	if err != nil {
@@ -306,16 +308,6 @@ func confirmation(ctx context.Context, ids []string) string {
 		fmt.Fprintf(h, " %q", id)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// do makes changes in one transaction.
-func do(ctx context.Context, s *memory.Store, requestID string, changes []memory.Change) ([]memory.Result, error) {
-	return s.Do(ctx, memory.Mutation{RequestID: requestID, Changes: changes})
-}
-
-// read gets engrams by id.
-func read(ctx context.Context, s *memory.Store, ids []string, o memory.GetOptions) ([]memory.Engram, []string, error) {
-	return s.Get(ctx, ids, o)
 }
 
 // listed is l, written as [] rather than null when there is nothing in it.

@@ -37,7 +37,7 @@ func groupTools(open Opener, kind memory.GroupKind, what string) []Tool {
 			return out, err
 		})),
 		New(Tool{
-			Name: name + "_update", Title: "Change a " + name, Profile: ProfileMemory, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: name + "_update", Title: "Change a " + name, Profile: ProfileMemory, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Change the description, readers or writers of a " + name + "; what is left out stays.",
 		}, on(open, func(ctx context.Context, s *memory.Store, in groupIn) (groupOut, error) {
 			return setGroup(ctx, s, in, memory.SetGroup{Kind: kind, MustExist: true})

@@ -12,11 +12,11 @@ import (
 func Links(open Opener) []Tool {
 	return []Tool{
 		New(Tool{
-			Name: "engram_link", Title: "Link memories", Profile: ProfileGraph, Default: true, Needs: memory.Write, Idempotent: true,
+			Name: "engram_link", Title: "Link memories", Profile: ProfileGraph, Default: true, Needs: memory.Read | memory.Write, Idempotent: true,
 			Description: "Connect engrams by typed, weighted links, e.g. supports, contradicts, part_of, caused_by; from supersedes to when from is newer. The same from, to and relation again changes that link.",
 		}, on(open, link)),
 		New(Tool{
-			Name: "engram_unlink", Title: "Remove links", Profile: ProfileGraph, Needs: memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_unlink", Title: "Remove links", Profile: ProfileGraph, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Remove links between engrams. Without relation, every link from one to the other.",
 		}, on(open, unlink)),
 		New(Tool{

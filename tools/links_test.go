@@ -3,6 +3,7 @@ package tools
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -108,6 +109,7 @@ func TestAdmin(t *testing.T) {
 	if s := w.call(ctx, "memory_stats", args{}); s["engrams"] != 2.0 || s["forgotten"] != 1.0 {
 		t.Errorf("%v", s)
 	}
+	time.Sleep(5 * time.Millisecond) // so that it was forgotten before now, in whole milliseconds
 	policy := args{"policy": args{"purge_forgotten_days": 0}}
 	if text, kind := w.refused(ctx, "memory_maintain", args{"policy": args{}}); kind != "invalid" || !strings.Contains(text, "purge_expired_days") {
 		t.Error(text)

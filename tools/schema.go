@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 
@@ -47,6 +48,9 @@ func simplify(s *jsonschema.Schema) {
 		s.Type, s.Types = s.Types[1], nil
 	}
 	s.AdditionalProperties = nil
+	if s.Type == "" {
+		s.Description = cmp.Or(s.Description, "any JSON") // an empty schema is written as true, which few clients take
+	}
 	for _, p := range s.Properties {
 		simplify(p)
 	}

@@ -3,6 +3,9 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"engram-mcp/memory"
@@ -65,26 +68,47 @@ func search(ctx context.Context, s *memory.Store, in searchIn) (searchOut, error
 	if err != nil {
 		return searchOut{}, err
 	}
-	q := memory.Query{Text: in.Query, Filter: in.filter(), Limit: in.Limit, Cursor: in.Cursor, Mode: memory.Mode(in.Mode), Explain: in.Explain}
-	found, err := s.Search(ctx, q)
+	page, skip, err := parseCursor(in.Cursor, in.Limit)
 	if err != nil {
 		return searchOut{}, err
 	}
-	hits := make([]json.RawMessage, len(found.Hits))
-	for i := range found.Hits {
-		hits[i] = record(&found.Hits[i], shown)
+	found, err := s.Search(ctx, memory.Query{Text: in.Query, Filter: in.filter(), Limit: in.Limit, Cursor: page, Mode: memory.Mode(in.Mode), Explain: in.Explain})
+	if err != nil {
+		return searchOut{}, err
+	}
+	rest := found.Hits[min(skip, len(found.Hits)):]
+	hits := make([]json.RawMessage, len(rest))
+	for i := range rest {
+		hits[i] = record(&rest[i], shown)
 	}
 	fit := within(hits, budget(in.MaxTokens))
 	if fit == 0 && len(hits) > 0 { // better a part of the best than nothing
-		hits[0], fit = excerpt(&found.Hits[0], shown, budget(in.MaxTokens)), 1
+		hits[0], fit = excerpt(&rest[0], shown, budget(in.MaxTokens)), 1
 	}
-	if fit < len(hits) { // the page ends earlier, so the next one starts earlier
-		q.Limit = fit
-		if found, err = s.Search(ctx, q); err != nil {
-			return searchOut{}, err
-		}
+	out := searchOut{Hits: hits[:fit], Cursor: found.Cursor, Notes: found.Notes}
+	if fit < len(hits) {
+		out.Cursor = formatCursor(page, in.Limit, skip+fit)
 	}
-	return searchOut{Hits: hits[:fit], Cursor: found.Cursor, Notes: found.Notes}, nil
+	return out, nil
+}
+
+// A page of the memory that does not fit into max_tokens is answered in parts.
+// The cursor of a part names the page and how much of it has been shown:
+// SKIP.LIMIT.CURSOR, where the memory's own cursor has no dot.
+func formatCursor(page string, limit, skip int) string {
+	return fmt.Sprintf("%d.%d.%s", skip, limit, page)
+}
+
+func parseCursor(cursor string, limit int) (page string, skip int, err error) {
+	parts := strings.SplitN(cursor, ".", 3)
+	if len(parts) < 3 {
+		return cursor, 0, nil
+	}
+	skip, err = strconv.Atoi(parts[0])
+	if err != nil || skip < 0 || parts[1] != strconv.Itoa(limit) {
+		return "", 0, invalid("", "cursor", "use the cursor of the last answer unchanged, with the same limit, or leave it out to start again")
+	}
+	return parts[2], skip, nil
 }
 
 // budget is tokens as bytes, at four bytes each.

@@ -89,8 +89,13 @@ func TestSearch_Pages(t *testing.T) {
 			}
 		}
 	}
-	if text, kind := w.refused(ctx, "engram_search", args{"cursor": "AAAA"}); kind != "invalid" || !strings.Contains(text, "cursor") {
-		t.Error(text)
+	for _, cursor := range []string{"AAAA", "-1.0.", "x.0.", "1.7.", "1.0.AAAA", "99999999999999999999.0."} {
+		if text, kind := w.refused(ctx, "engram_search", args{"cursor": cursor}); kind != "invalid" || !strings.Contains(text, "cursor") {
+			t.Error(cursor, text)
+		}
+	}
+	if hits := w.call(ctx, "engram_search", args{"cursor": "999.0."})["hits"].([]any); len(hits) != 0 {
+		t.Errorf("%v", hits)
 	}
 }
 

@@ -3,27 +3,43 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"testing"
 
 	"engram-mcp/memory"
+	"engram-mcp/sandbox"
 )
 
-// world is the vocabulary over real stores.
+// world is the vocabulary over real stores, with agents that are Go functions.
 type world struct {
 	t      *testing.T
+	dir    string
 	spaces *memory.Spaces
+	agents *Agents
 	set    *Set
+	rt     *fakeRuntime
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, spaces: memory.OpenSpaces(t.TempDir(), memory.Options{Durability: memory.Normal})}
+	return newProcess(t, t.TempDir())
+}
+
+// newProcess is a world over the files of another one.
+func newProcess(t *testing.T, dir string) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal}), rt: &fakeRuntime{acts: map[string]fakeAction{}}}
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{w.rt}})
+	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
+	w.agents.Join(w.set)
 	t.Cleanup(func() {
+		if err := w.agents.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 		if err := w.spaces.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	w.set = NewSet(Memory(w.open)...)
 	return w
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -89,31 +91,31 @@ func (a *app) search(ctx context.Context, e *engine, in searchArgs) error {
 // hit prints one engram that was found: its score and content, and below its id
 // and what else there is to say of it.
 func (p *printer) hit(h *hit) {
-	score := "     "
+	score := ""
 	if h.Score > 0 {
-		score = fmt.Sprintf("%.2f ", h.Score)
+		score = fmt.Sprintf("%.2f", h.Score)
 	}
-	p.text(p.green(score)+" ", 6, h.Content)
-	p.linef("      %s  %s", p.blue(h.ID), p.dim(p.fit(about(&h.Engram), 8+len(h.ID))))
+	p.text(p.green(fmt.Sprintf("%5s", score))+"  ", 7, h.Content)
+	p.linef("       %s  %s", p.blue(h.ID), p.dim(p.fit(about(&h.Engram), 9+len(h.ID))))
 	if len(h.Parts) > 0 {
-		p.linef("      %s", p.dim(parts(h.Parts)))
+		p.text("       ", 7, p.dim(parts(h.Parts)))
 	}
 }
 
 // parts is what a score adds up from, the largest part first.
 func parts(of map[string]float64) string {
 	names := slices.SortedFunc(maps.Keys(of), func(x, y string) int {
-		if of[x] != of[y] {
-			if of[x] > of[y] {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(x, y)
+		return cmp.Or(cmp.Compare(of[y], of[x]), strings.Compare(x, y))
 	})
-	texts := make([]string, len(names))
+	var b strings.Builder
 	for i, n := range names {
-		texts[i] = fmt.Sprintf("%s %.3f", n, of[n])
+		switch {
+		case of[n] < 0:
+			b.WriteString(" − ")
+		case i > 0:
+			b.WriteString(" + ")
+		}
+		fmt.Fprintf(&b, "%s %.2f", n, math.Abs(of[n]))
 	}
-	return strings.Join(texts, " + ")
+	return strings.TrimSpace(b.String())
 }

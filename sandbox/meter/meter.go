@@ -29,13 +29,14 @@ package meter
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Version changes whenever the same module would be rewritten to other bytes
 // or at other costs. It belongs into the key of every cache of rewritten or
 // compiled modules, and beside every fuel figure that is kept.
-const Version = "1"
+const Version = "2"
 
 // Names that the rewriter adds. A module that uses one of them itself is
 // refused with [ErrReserved].
@@ -43,9 +44,20 @@ const (
 	ImportModule = "engram"  // module of the import Yield
 	Yield        = "__yield" // func(): asks the host for more fuel
 	Fuel         = "__fuel"  // global, mut i64: fuel left, negative is debt
-	Stack        = "__stack" // global, mut i64: call depth left, see [Options]
+	Stack        = "__stack" // global, mut i64: call depth left
 	Start        = "__start" // func(): the former start function
 	GlobalPrefix = "__g"     // global __g7: the module's global 7
+)
+
+// What wazero v1.12 bears. Its compiler stops a call at some 80 MB of native
+// stack, after the slow copying of it; a unit of depth is up to a kilobyte
+// there, in ordinary code less than 100 bytes. Its interpreter stops at 2,000
+// calls. A slice is some milliseconds of either.
+const (
+	CompilerDepth    = 10_000
+	InterpreterDepth = 1_900
+	CompilerSlice    = 1_000_000
+	InterpreterSlice = 100_000
 )
 
 // Options says what a module may be and have.
@@ -84,8 +96,8 @@ type Limits struct {
 	BranchTargets int // of one br_table
 	// CompileTime is what wazero's compiler may need for the module if its
 	// code has the worst shape, by an estimate that includes memory; a single
-	// function may take a quarter of it. Real programs need about a tenth of
-	// their estimate.
+	// function may take a quarter of it. Real programs need a tenth to a fifth
+	// of their estimate.
 	CompileTime time.Duration
 }
 
@@ -152,11 +164,16 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 		defer func() { info.describe(&m) }()
 		parse(&m, wasm, lim, o.Exceptions)
 	}()
+	checkStart(&m)
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
+	if slices.ContainsFunc(m.globals, func(g global) bool { return g.mutable && g.typ == typeV128 }) {
+		info.Sticky = "global.set of a v128" // wazero shows the host only half of it
+	}
 	fns := analyse(&m, lim, o.Exceptions)
 	for i := range fns {
+		mergeSmall(fns[i].marks)
 		info.Sticky = cmp.Or(info.Sticky, fns[i].sticky)
 		info.CompileTime += fns[i].compile
 	}
@@ -164,6 +181,17 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	out = e.emit()
 	info.Sites, info.Size = e.sites, len(out)
 	return out, info, nil
+}
+
+// checkStart checks what the runtime would, were the function not exported
+// instead.
+func checkStart(m *module) {
+	if m.start == nil {
+		return
+	}
+	if s := m.signature(*m.start); len(s.Params)+len(s.Results) > 0 {
+		fail(ErrMalformed, -1, hintRebuild, "start function of type %v", s)
+	}
 }
 
 func checkNames(m *module) {

@@ -1,0 +1,531 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"engram-mcp/memory"
+	"engram-mcp/sandbox"
+)
+
+// An agentSpace is the agents of one space, as this process last saw them.
+type agentSpace struct {
+	manager *sandbox.Manager
+	used    time.Time // guarded by Agents.mu
+
+	mu      sync.Mutex
+	version int64 // of the rows; -1 before they were read
+	agents  map[string]*agent
+	ready   map[string]string // by name, what of it the manager has loaded
+}
+
+// An agent is a row and what was made of it. It does not change.
+type agent struct {
+	row      memory.AgentRow
+	manifest sandbox.Manifest
+	actions  []*action
+	problem  string // why it cannot run
+}
+
+type action struct {
+	sandbox.Action
+	in, out contract
+}
+
+// maxAgentSpaces bounds the spaces whose agents stay loaded; the one that was
+// not used for longest makes room.
+const maxAgentSpaces = 64
+
+// space is the agents of the caller's space, read anew if any process has
+// changed them.
+func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
+	caller, _ := memory.PrincipalFrom(ctx)
+	store, release, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	version, err := store.AgentsVersion(ctx) // who may not read the space ends here
+	if err != nil {
+		return nil, err
+	}
+	sp, err := a.enter(caller.Space)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := sp.sync(ctx, store, version)
+	if changed {
+		a.set.Changed()
+	}
+	return sp, err
+}
+
+// enter finds the agents of a space, or makes room for them.
+func (a *Agents) enter(space string) (*agentSpace, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, &memory.Error{Op: "agents", Kind: memory.ErrClosed, Hint: "the server is stopping: connect again"}
+	}
+	sp := a.spaces[space]
+	if sp == nil {
+		if len(a.spaces) >= maxAgentSpaces {
+			a.evict()
+		}
+		sp = &agentSpace{version: -1, manager: a.newManager(a.begin, agentState{a}), ready: map[string]string{}}
+		a.spaces[space] = sp
+	}
+	sp.used = time.Now()
+	return sp, nil
+}
+
+func (a *Agents) newManager(begin func(context.Context) (context.Context, func(context.Context) error, func()), state sandbox.State) *sandbox.Manager {
+	runtimes := make([]sandbox.Runtime, len(a.opt.Runtimes))
+	for i, r := range a.opt.Runtimes {
+		runtimes[i] = strict{r}
+	}
+	return sandbox.NewManager(sandbox.Options{Policy: a.opt.Policy, Begin: begin, State: state, Observe: a.opt.Observe}, runtimes...)
+}
+
+func (a *Agents) evict() {
+	var oldest string
+	for name, sp := range a.spaces {
+		if oldest == "" || sp.used.Before(a.spaces[oldest].used) {
+			oldest = name
+		}
+	}
+	gone := a.spaces[oldest]
+	delete(a.spaces, oldest)
+	go func() { _ = gone.manager.Close(context.Background()) }() // calls that run end at their limits
+}
+
+// sync reads the rows if their version is another than that last seen, and
+// reports whether a list that was read before is no longer true.
+func (sp *agentSpace) sync(ctx context.Context, s *memory.Store, version int64) (changed bool, err error) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if sp.version == version {
+		return false, nil
+	}
+	rows, err := s.Agents(ctx)
+	if err != nil {
+		return false, err
+	}
+	agents := make(map[string]*agent, len(rows))
+	for _, r := range rows {
+		agents[r.Name] = newAgent(r)
+	}
+	for name := range sp.agents {
+		if agents[name] == nil {
+			delete(sp.ready, name)
+			go func() { _ = sp.manager.Unload(context.Background(), name) }() // after its last calls
+		}
+	}
+	changed = sp.version >= 0
+	sp.version, sp.agents = version, agents
+	return changed, nil
+}
+
+func newAgent(r memory.AgentRow) *agent {
+	ag := &agent{row: r, manifest: sandbox.Manifest{Name: r.Name}}
+	m, err := sandbox.ParseManifest(r.Manifest)
+	if err == nil {
+		ag.manifest = m
+		ag.actions, err = actionsOf(m)
+	}
+	if err != nil {
+		ag.problem, _ = Explain(err)
+	}
+	return ag
+}
+
+func actionsOf(m sandbox.Manifest) (list []*action, err error) {
+	for _, act := range m.Actions {
+		c := &action{Action: act}
+		if c.in, err = newContract("input_schema of "+act.Name, act.InputSchema); err != nil {
+			return nil, err
+		}
+		if c.out, err = newContract("output_schema of "+act.Name, act.OutputSchema); err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// all are the agents by name.
+func (sp *agentSpace) all() []*agent {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	list := make([]*agent, 0, len(sp.agents))
+	for _, name := range sortedKeys(sp.agents) {
+		list = append(list, sp.agents[name])
+	}
+	return list
+}
+
+func (sp *agentSpace) installed(name string) (*agent, error) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	if ag := sp.agents[name]; ag != nil {
+		return ag, nil
+	}
+	names := sortedKeys(sp.agents)
+	hint := "none is installed"
+	if len(names) > 0 {
+		hint = "installed are " + strings.Join(names, ", ")
+	}
+	if near := nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	return nil, &memory.Error{Kind: memory.ErrNotFound, Ref: "agent " + quote(name), Hint: hint}
+}
+
+func (ag *agent) action(name string) (*action, error) {
+	var names []string
+	for _, act := range ag.actions {
+		if act.Name == name {
+			return act, nil
+		}
+		names = append(names, act.Name)
+	}
+	hint := "its actions are " + strings.Join(names, ", ")
+	if ag.problem != "" {
+		hint = "it cannot run: " + ag.problem
+	} else if near := nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	return nil, &memory.Error{Kind: memory.ErrNotFound, Ref: "action " + quote(name) + " of agent " + ag.manifest.Name, Hint: hint}
+}
+
+// load makes the manager ready to run what the row says.
+func (a *Agents) load(ctx context.Context, sp *agentSpace, ag *agent) error {
+	if sp.has(ag) {
+		return nil
+	}
+	a.compile.Lock()
+	defer a.compile.Unlock()
+	if sp.has(ag) {
+		return nil
+	}
+	code, err := a.code(ag.row.SHA256)
+	if err != nil {
+		return err
+	}
+	if _, err := sp.manager.Load(ctx, ag.manifest, code); err != nil {
+		return err
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	sp.ready[ag.manifest.Name] = string(ag.row.Manifest)
+	return nil
+}
+
+// has reports whether the manager has loaded the agent as it is. A manifest
+// names the hash of its code.
+func (sp *agentSpace) has(ag *agent) bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	loaded, ok := sp.ready[ag.manifest.Name]
+	return ok && loaded == string(ag.row.Manifest)
+}
+
+// Installed is the answer to an installation.
+type Installed struct {
+	Agent   string   `json:"agent"`
+	Actions []string `json:"actions"`
+	SHA256  string   `json:"sha256"` // of the code
+}
+
+// Install checks an agent, loads it once, and makes it part of the caller's
+// space. The caller needs Admin and becomes the installer, whose rights bound
+// those of the agent for good. With replace it takes the place of an agent of
+// that name, whose globals stay. What may come over the network is checked
+// before, by agent_install.
+func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, replace bool) (Installed, error) {
+	if err := unstaged(ctx); err != nil {
+		return Installed{}, err
+	}
+	sp, err := a.space(ctx)
+	if err != nil {
+		return Installed{}, err
+	}
+	if _, err := sp.installed(m.Name); err == nil && !replace {
+		return Installed{}, &memory.Error{Kind: memory.ErrConflict, Ref: "agent " + m.Name + " exists", Hint: "pass replace true to put the new one in its place, or choose another name"}
+	}
+	if err := a.check(&m); err != nil {
+		return Installed{}, err
+	}
+	if m, err = a.try(ctx, m, code); err != nil {
+		return Installed{}, err
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return Installed{}, err
+	}
+	if err := a.keep(m.SHA256, code); err != nil {
+		return Installed{}, err
+	}
+	store, release, err := a.open(ctx)
+	if err != nil {
+		return Installed{}, err
+	}
+	defer release()
+	if err := store.SetAgent(ctx, memory.AgentRow{Name: m.Name, Manifest: raw, SHA256: m.SHA256}); err != nil {
+		return Installed{}, err
+	}
+	if _, err := a.space(ctx); err != nil { // sees the new row, and tells who watches
+		return Installed{}, err
+	}
+	out := Installed{Agent: m.Name, Actions: []string{}, SHA256: m.SHA256}
+	for _, act := range m.Actions {
+		out.Actions = append(out.Actions, act.Name)
+	}
+	return out, nil
+}
+
+// ungrantable are tools whose effect could not be taken back when the call of
+// an agent fails.
+var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain"}
+
+// check is what the vocabulary has to say of a manifest, beside what the
+// sandbox checks.
+func (a *Agents) check(m *sandbox.Manifest) error {
+	bad := func(ref, hint string) error { return invalid("", "manifest: "+ref, hint) }
+	for i, g := range m.Grants {
+		if slices.Contains(ungrantable, g) {
+			return bad(fmt.Sprintf("grants[%d]: %s cannot be granted", i, g), "its effect could not be taken back if the agent failed; leave it out")
+		}
+		if _, ok := a.set.index[g]; !ok {
+			names := make([]string, len(a.set.tools))
+			for i, t := range a.set.tools {
+				names[i] = t.Name
+			}
+			hint := "the tools are " + strings.Join(names, ", ")
+			if near := nearest(g, names); near != "" {
+				hint = "did you mean " + near + "? " + hint
+			}
+			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
+		}
+	}
+	_, err := actionsOf(*m)
+	return err
+}
+
+// try loads an agent where nobody can call it, and returns its manifest with
+// the actions that the code turned out to have.
+func (a *Agents) try(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Manifest, error) {
+	a.compile.Lock()
+	defer a.compile.Unlock()
+	trial := a.newManager(nil, nil)
+	defer trial.Close(context.WithoutCancel(ctx))
+	l, err := trial.Load(ctx, m, code)
+	if err != nil {
+		return m, err
+	}
+	m.Actions, m.SHA256 = l.Manifest.Actions, l.SHA256
+	_, err = actionsOf(m)
+	return m, err
+}
+
+// Remove takes an agent and its globals out of the caller's space, which needs
+// Admin. Its code stays: other spaces may use it.
+func (a *Agents) Remove(ctx context.Context, name string) error {
+	if err := unstaged(ctx); err != nil {
+		return err
+	}
+	sp, err := a.space(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := sp.installed(name); err != nil {
+		return err
+	}
+	store, release, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := store.RemoveAgent(ctx, name); err != nil {
+		return err
+	}
+	_, err = a.space(ctx)
+	return err
+}
+
+// code reads a module and checks that it is what it is called.
+func (a *Agents) code(hash string) ([]byte, error) {
+	lost := func(what string) error {
+		return &memory.Error{Op: "agents", Kind: memory.ErrStorage, Ref: "the code " + hash[:min(len(hash), 12)] + "… " + what, Hint: "install the agent again with replace true"}
+	}
+	code, err := os.ReadFile(filepath.Join(a.opt.Dir, filepath.Base(hash)))
+	if err != nil {
+		return nil, lost("cannot be read")
+	}
+	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != hash {
+		return nil, lost("is damaged")
+	}
+	return code, nil
+}
+
+// keep writes a module under its hash, whole or not at all.
+func (a *Agents) keep(hash string, code []byte) error {
+	if old, err := a.code(hash); err == nil && bytes.Equal(old, code) {
+		return nil
+	}
+	if err := os.MkdirAll(a.opt.Dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(a.opt.Dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	_, err = f.Write(code)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(a.opt.Dir, hash))
+	}
+	return err
+}
+
+// A contract is a schema that an agent's input or output has to meet.
+type contract struct {
+	raw      json.RawMessage
+	resolved *jsonschema.Resolved // nil takes everything
+}
+
+// unfit are keywords that a schema of an agent may not have: combinators at
+// the top, which some model providers refuse, and with them the whole list of
+// tools.
+var unfit = []string{"oneOf", "anyOf", "allOf", "not", "if"}
+
+func newContract(key string, raw json.RawMessage) (contract, error) {
+	if len(raw) == 0 {
+		return contract{raw: json.RawMessage(`{"type":"object","properties":{}}`)}, nil
+	}
+	bad := func(ref, hint string) (contract, error) {
+		return contract{}, invalid("", "manifest: "+key+" "+ref, hint)
+	}
+	var top map[string]any
+	if err := json.Unmarshal(raw, &top); err != nil || top["type"] != "object" {
+		return bad("does not describe an object", `write {"type": "object", "properties": {…}}`)
+	}
+	for _, k := range unfit {
+		if _, ok := top[k]; ok {
+			return bad("has "+k+" at the top", "describe one object; combinators are fine inside its properties")
+		}
+	}
+	if refers(top) {
+		return bad("has a $ref", "write out what it refers to")
+	}
+	var s jsonschema.Schema
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return bad("is no JSON Schema: "+shorten(err.Error(), 200), "check it with a validator")
+	}
+	resolved, err := s.Resolve(nil)
+	if err != nil {
+		return bad("is no JSON Schema: "+shorten(err.Error(), 200), "check it with a validator")
+	}
+	return contract{raw, resolved}, nil
+}
+
+// refers reports whether a schema refers to another one, or to itself, which
+// could go on for ever.
+func refers(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if strings.HasSuffix(strings.ToLower(k), "ref") && strings.HasPrefix(k, "$") || refers(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, refers)
+	}
+	return false
+}
+
+// check says what is wrong with raw.
+func (c contract) check(what string, raw json.RawMessage) error {
+	if c.resolved == nil {
+		return nil
+	}
+	tree, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	// Numbers as the validator knows them.
+	plain, err := json.Marshal(tree)
+	if err != nil {
+		return err
+	}
+	var v any
+	if err := json.Unmarshal(plain, &v); err != nil {
+		return err
+	}
+	if err := c.resolved.Validate(v); err != nil {
+		return invalid("", what+": "+shorten(err.Error(), 300), "the schema is "+shorten(string(c.raw), 1000))
+	}
+	return nil
+}
+
+// strict makes a runtime refuse output that does not fit the output_schema of
+// the action, before anything that the call wrote takes effect.
+type strict struct{ sandbox.Runtime }
+
+type strictAgent struct {
+	sandbox.Agent
+	out map[string]contract // by action
+}
+
+func (r strict) Load(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Agent, error) {
+	actions, err := actionsOf(m)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := r.Runtime.Load(ctx, m, code)
+	if err != nil {
+		return nil, err
+	}
+	ag := strictAgent{inner, map[string]contract{}}
+	for _, act := range actions {
+		ag.out[act.Name] = act.out
+	}
+	return ag, nil
+}
+
+func (ag strictAgent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, error) {
+	r, err := ag.Agent.Execute(ctx, c)
+	if err == nil {
+		if bad := ag.out[c.Action].check("output", r.Output); bad != nil {
+			err = &sandbox.Error{Op: "run", Kind: sandbox.ErrOutput, Err: bad, Hint: "correct the agent, or its output_schema"}
+		}
+	}
+	return r, err
+}
+
+// failureID is what an operator finds a failure by in the log.
+func failureID() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
