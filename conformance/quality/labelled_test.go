@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -131,14 +130,6 @@ func anyType(asked) bool { return true }
 
 func ofType(names ...string) func(asked) bool {
 	return func(q asked) bool { return slices.Contains(names, q.Type) }
-}
-
-func typesOf(all []asked) []string {
-	set := map[string]bool{}
-	for _, q := range all {
-		set[q.Type] = true
-	}
-	return slices.Sorted(maps.Keys(set))
 }
 
 // spoken is a date as people say it.

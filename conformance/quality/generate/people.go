@@ -131,7 +131,7 @@ var traits = []trait{
 		{"{x} never picks up the phone; text first", ""},
 		{"{x} answers mail within minutes and ignores chat", ""},
 		{"{x} takes alarms by pager only", ""},
-		{"Knock on {x}'s door; messages get lost", ""},
+		{"Knock on {x}'s door; messages go astray", ""},
 	}},
 	{"pet", []string{"What animal does {x} own?"}, "Which greyhound, tomcat or snake does {x} have?", "Would the animals of {x} and {y} get along?", []saying{
 		{"{x} adopted a three-legged greyhound called {Comet|Biscuit|Pirate}", "Who took in a dog?"},
