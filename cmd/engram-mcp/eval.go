@@ -145,11 +145,16 @@ type labelledSpace struct {
 }
 
 type labelledEngram struct {
-	key  string // "" if nothing names it
-	args map[string]any
+	key     string // "" if nothing names it
+	session string
+	args    map[string]any
 }
 
-type labelledLink struct{ from, to, relation, weight any } // from and to are keys, or ids once known
+// A labelledLink joins two keys. What it says besides is for engram_link to check.
+type labelledLink struct {
+	from, to         string
+	relation, weight any
+}
 
 type labelledQuestion struct {
 	Question string         `json:"question"`
@@ -159,7 +164,7 @@ type labelledQuestion struct {
 }
 
 func (s *labelledSpace) add(key, session string, args map[string]any) {
-	s.engrams = append(s.engrams, labelledEngram{key, args})
+	s.engrams = append(s.engrams, labelledEngram{key, session, args})
 	if key != "" {
 		s.session[key] = session
 	}
@@ -228,7 +233,7 @@ func readLines(in io.Reader) (*labelledSet, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("after line %d: %w", n, err)
 	}
-	known := func(key any) bool { _, ok := space.session[key.(string)]; return ok }
+	known := func(key string) bool { _, ok := space.session[key]; return ok }
 	for i, q := range space.questions {
 		for _, key := range q.Gold {
 			if !known(key) {
@@ -459,8 +464,9 @@ type examined struct {
 	*labelledSpace
 	*engine
 	evalOptions
-	name string
-	ids  map[string]string // by key
+	name    string
+	ids     map[string]string // by key
+	context map[string]string // by id
 }
 
 func (x *examined) run(ctx context.Context, vectors bool, report *evalReport) error {
@@ -474,12 +480,8 @@ func (x *examined) run(ctx context.Context, vectors bool, report *evalReport) er
 			return err
 		}
 	}
-	sessions := map[string]string{} // id → context
-	for key, id := range x.ids {
-		sessions[id] = x.session[key]
-	}
 	for i := range x.questions {
-		asked, err := x.ask(ctx, &x.questions[i], sessions)
+		asked, err := x.ask(ctx, &x.questions[i])
 		if err != nil {
 			return fmt.Errorf("question %q: %w", x.questions[i].Question, err)
 		}
@@ -507,7 +509,7 @@ const maxEvalBatch = tools.MaxArguments / 2
 
 // remember stores the engrams in their order, and then their links.
 func (x *examined) remember(ctx context.Context) error {
-	x.ids = map[string]string{}
+	x.ids, x.context = map[string]string{}, map[string]string{}
 	batch, size := []labelledEngram{}, 0
 	store := func() error {
 		if len(batch) == 0 {
@@ -523,6 +525,7 @@ func (x *examined) remember(ctx context.Context) error {
 		}
 		for i, made := range out.Engrams {
 			x.ids[batch[i].key] = made.ID
+			x.context[made.ID] = batch[i].session
 		}
 		batch, size = batch[:0], 0
 		return nil
@@ -550,7 +553,7 @@ func (x *examined) connect(ctx context.Context) error {
 	for part := range slices.Chunk(x.links, memory.MaxBatch) {
 		links := make([]map[string]any, len(part))
 		for i, l := range part {
-			links[i] = map[string]any{"from": x.ids[l.from.(string)], "to": x.ids[l.to.(string)], "relation": l.relation}
+			links[i] = map[string]any{"from": x.ids[l.from], "to": x.ids[l.to], "relation": l.relation}
 			if l.weight != nil {
 				links[i]["weight"] = l.weight
 			}
@@ -598,7 +601,7 @@ func (x *examined) await(ctx context.Context) error {
 
 // ask asks one question. An answer that came about in another way than was
 // asked for would be measured as what it is not, so it ends the measurement.
-func (x *examined) ask(ctx context.Context, q *labelledQuestion, sessions map[string]string) (evalQuestion, error) {
+func (x *examined) ask(ctx context.Context, q *labelledQuestion) (evalQuestion, error) {
 	in := maps.Clone(q.Filter)
 	if in == nil {
 		in = map[string]any{}
@@ -619,7 +622,7 @@ func (x *examined) ask(ctx context.Context, q *labelledQuestion, sessions map[st
 	var found, contexts []string
 	for _, h := range out.Hits {
 		found = append(found, h.ID)
-		if c := sessions[h.ID]; c != "" && !slices.Contains(contexts, c) {
+		if c := x.context[h.ID]; c != "" && !slices.Contains(contexts, c) {
 			contexts = append(contexts, c)
 		}
 	}

@@ -20,12 +20,15 @@ import (
 	"time"
 )
 
-// build builds the program into a directory of its own.
+// built is the directory that the program was built into, if it was.
+var built string
+
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "engram-conformance")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "engram-mcp")
 	if runtime.GOOS == "windows" {
 		path += ".exe"
@@ -42,8 +45,8 @@ var build = sync.OnceValues(func() (string, error) {
 // removes the program after them.
 func Main(m *testing.M) {
 	code := m.Run()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
