@@ -5,22 +5,15 @@ import (
 	"strings"
 )
 
-// A known fact is a trait that was told of somebody.
-type known struct {
-	trait  *trait
-	saying *saying
-	key    string
-}
-
 // world is what the facts tell, for questions over several of them.
 type world struct {
 	*set
-	of      map[string]map[string]known // subject → name of a trait → fact
-	by      map[*saying][]string        // saying → keys of the facts that say it
-	planned map[[2]string]bool          // subject and name of a trait that it is to have
-	owner   map[string][2]string        // service → person, key
-	store   map[string][2]string        // service → cluster, key
-	manager map[string][2]string        // person → person, key
+	of      map[string]map[string]string // subject → name of a trait → key
+	by      map[*saying][]string         // saying → keys of the facts that say it
+	planned map[[2]string]bool           // subject and name of a trait that it is to have
+	owner   map[string][2]string         // service → person, key
+	store   map[string][2]string         // service → cluster, key
+	manager map[string][2]string         // person → person, key
 }
 
 const (
@@ -32,7 +25,7 @@ const (
 // facts are memories that stand alone: no context, no speaker.
 func facts(s *set) {
 	w := &world{
-		set: s, of: map[string]map[string]known{}, by: map[*saying][]string{}, planned: map[[2]string]bool{},
+		set: s, of: map[string]map[string]string{}, by: map[*saying][]string{}, planned: map[[2]string]bool{},
 		owner: map[string][2]string{}, store: map[string][2]string{}, manager: map[string][2]string{},
 	}
 	var told []func()
@@ -53,10 +46,8 @@ func (w *world) learn(x string, t *trait, v vars) {
 	sy := &t.say[w.IntN(len(t.say))]
 	v["x"] = x
 	key := w.remember(engram{Content: w.fill(sy.text, v)})
-	if w.of[x] == nil {
-		w.of[x] = map[string]known{}
-	}
-	w.of[x][t.name] = known{t, sy, key}
+	w.of[x] = orNew(w.of[x])
+	w.of[x][t.name] = key
 	w.by[sy] = append(w.by[sy], key)
 }
 
@@ -66,7 +57,7 @@ func (w *world) tell(later func(func())) {
 		later(func() {
 			key := w.remember(engram{Content: w.fill(roles[i], vars{"x": p})})
 			w.of[p] = orNew(w.of[p])
-			w.of[p]["role"] = known{key: key}
+			w.of[p]["role"] = key
 		})
 		for _, j := range w.Perm(len(traits))[:traitsEach] {
 			w.planned[[2]string{p, traits[j].name}] = true
@@ -171,13 +162,13 @@ func (w *world) decide(later func(func())) {
 func (w *world) askOfPeople() {
 	for i, p := range people {
 		v := vars{"x": p}
-		w.ask(entity, w.fill([]string{"Who is {x}?", "What is {x}'s job?"}[i%2], v), w.of[p]["role"].key)
+		w.ask(entity, w.fill([]string{"Who is {x}?", "What is {x}'s job?"}[i%2], v), w.of[p]["role"])
 		for n, t := range some(w.set, w.asked(p, traits), traitQuestions+1) {
 			kind, text := paraphrase, t.ask[(i+n)%len(t.ask)]
 			if n == traitQuestions {
 				kind, text = entity, t.direct
 			}
-			w.ask(kind, w.fill(text, v), w.of[p][t.name].key)
+			w.ask(kind, w.fill(text, v), w.of[p][t.name])
 		}
 	}
 	for i := range traits {
@@ -196,7 +187,7 @@ func (w *world) askOfPeople() {
 
 // asked are those of the traits that x has and that can be asked for.
 func (w *world) asked(x string, all []trait) []trait {
-	return slices.DeleteFunc(slices.Clone(all), func(t trait) bool { return w.of[x][t.name].key == "" || len(t.ask) == 0 })
+	return slices.DeleteFunc(slices.Clone(all), func(t trait) bool { return w.of[x][t.name] == "" || len(t.ask) == 0 })
 }
 
 // askOfServices asks for traits of services, whose names are written this way
@@ -210,7 +201,7 @@ func (w *world) askOfServices() {
 			if n == 0 {
 				kind, written = paraphrase, x
 			}
-			w.ask(kind, w.fill(t.ask[0], vars{"x": written}), w.of[x][t.name].key)
+			w.ask(kind, w.fill(t.ask[0], vars{"x": written}), w.of[x][t.name])
 		}
 		if i%2 == 0 {
 			w.ask(entity, w.fill("Who is responsible for {x}?", vars{"x": x}), w.owner[x][1])
@@ -224,19 +215,19 @@ func (w *world) askAcross() {
 		owner, store := w.owner[x], w.store[x]
 		switch i % 3 {
 		case 0:
-			w.ask(multiHop, "In which data centre are the rows of "+x+"?", store[1], w.of[store[0]]["city"].key)
+			w.ask(multiHop, "In which data centre are the rows of "+x+"?", store[1], w.of[store[0]]["city"])
 		case 1:
-			w.ask(multiHop, "Which kind of cluster does "+x+" write to?", store[1], w.of[store[0]]["engine"].key)
+			w.ask(multiHop, "Which kind of cluster does "+x+" write to?", store[1], w.of[store[0]]["engine"])
 		}
 		for _, t := range some(w.set, w.asked(owner[0], traits), 1) {
-			w.ask(multiHop, w.fill(t.direct, vars{"x": "whoever answers for " + x}), owner[1], w.of[owner[0]][t.name].key)
+			w.ask(multiHop, w.fill(t.direct, vars{"x": "whoever answers for " + x}), owner[1], w.of[owner[0]][t.name])
 		}
 	}
 	for i, p := range people {
 		boss := w.manager[p]
 		if i%2 == 0 {
 			for _, t := range some(w.set, w.asked(boss[0], traits), 1) {
-				w.ask(multiHop, w.fill(t.direct, vars{"x": "the one that " + p + " reports to"}), boss[1], w.of[boss[0]][t.name].key)
+				w.ask(multiHop, w.fill(t.direct, vars{"x": "the one that " + p + " reports to"}), boss[1], w.of[boss[0]][t.name])
 			}
 		}
 	}
@@ -248,12 +239,12 @@ func (w *world) askAcross() {
 func (w *world) compare(subjects []string, all []trait, n int) {
 	for n > 0 {
 		two := some(w.set, subjects, 2)
-		both := slices.DeleteFunc(w.asked(two[0], all), func(t trait) bool { return t.pair == "" || w.of[two[1]][t.name].key == "" })
+		both := slices.DeleteFunc(w.asked(two[0], all), func(t trait) bool { return t.pair == "" || w.of[two[1]][t.name] == "" })
 		if len(both) == 0 {
 			continue
 		}
 		t := both[w.IntN(len(both))]
-		w.ask(multiHop, w.fill(t.pair, vars{"x": two[0], "y": two[1]}), w.of[two[0]][t.name].key, w.of[two[1]][t.name].key)
+		w.ask(multiHop, w.fill(t.pair, vars{"x": two[0], "y": two[1]}), w.of[two[0]][t.name], w.of[two[1]][t.name])
 		n--
 	}
 }

@@ -20,10 +20,14 @@ import (
 func main() {
 	dir := flag.String("dir", "testdata", "where the files go")
 	flag.Parse()
-	for name, make := range map[string]func(*set){"talk": talk, "facts": facts} {
-		s := newSet(name)
-		make(s)
-		if err := os.WriteFile(filepath.Join(*dir, name+".jsonl"), s.bytes(), 0o644); err != nil {
+	for _, half := range []struct {
+		name string
+		seed uint64
+		tell func(*set)
+	}{{"talk", 4, talk}, {"facts", 5, facts}} {
+		s := &set{Rand: rand.New(rand.NewPCG(1, half.seed)), name: half.name}
+		half.tell(s)
+		if err := os.WriteFile(filepath.Join(*dir, half.name+".jsonl"), s.bytes(), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -66,10 +70,6 @@ type question struct {
 	Question string   `json:"question"`
 	Type     string   `json:"type"`
 	Gold     []string `json:"gold"`
-}
-
-func newSet(name string) *set {
-	return &set{Rand: rand.New(rand.NewPCG(1, uint64(len(name)))), name: name}
 }
 
 // remember adds a memory and returns its key.
