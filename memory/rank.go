@@ -81,6 +81,11 @@ const (
 	similarMost   = 0.9 // of a word that is as similar as can be without being the same
 	similarLeast  = 0.2 // similarity below this is chance
 
+	// Outside contexts there is no small talk to tell from: what is said there
+	// counts as about as rare and as full of names as a telling turn is.
+	loneSpecific  = 0.8
+	loneRarity    = 0.4 // of the difference that its own words make
+	loneNames     = 0.7
 	fullNames     = 3       // names for the full part
 	recencyHalf   = 30 * 24 // hours after which recency is worth half
 	maxRankSample = 256     // words of one engram that the rarity of words is counted on
@@ -456,18 +461,27 @@ func (r *ranker) features(i int) (f [numParts]float64) {
 	r.wordFeatures(i, &f)
 	r.meaningFeatures(i, &f)
 	f[partContext] = r.group(it.context).score
+	if it.context == "" { // it is all the context it has
+		f[partContext] = f[partWords]
+	}
 	f[partCosine] = r.likeness(i)
 	if len(r.named) == 1 && r.named[it.source] {
 		f[partSource] = 1
 	}
 	f[partSpecific] = r.specificity(it.analysis)
+	if it.context == "" {
+		f[partSpecific] = loneSpecific + loneRarity*(f[partSpecific]-loneSpecific)
+	}
 	if it.analysis.flags&flagTime != 0 {
 		f[partTime] = 1
 		if r.when {
 			f[partWhen] = 1
 		}
 	}
-	f[partNames] = r.namesShare(it.analysis)
+	f[partNames] = loneNames
+	if it.context != "" {
+		f[partNames] = r.namesShare(it.analysis)
+	}
 	f[partDate] = r.date.nearness(it.at)
 	if it.analysis.flags&flagEndsAsk != 0 {
 		f[partQuestion] = 1
