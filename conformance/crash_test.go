@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"engram-mcp/conformance/binary"
 )
 
 type created struct {
@@ -35,17 +37,17 @@ func acknowledgedID(answer []byte) string {
 // allThere asks a fresh server for every id.
 func allThere(t *testing.T, data string, ids []string) {
 	t.Helper()
-	s := startStdio(t, data)
-	begin(t, s)
+	s := binary.Start(t, data)
+	s.Begin(t)
 	for i := 0; i < len(ids); i += 100 {
 		var got struct{ Missing []string }
-		structured(t, s.send(t, call(i+1, "engram_get", map[string]any{"ids": ids[i:min(i+100, len(ids))]})), &got)
+		binary.Structured(t, s.Send(t, binary.Call(i+1, "engram_get", map[string]any{"ids": ids[i:min(i+100, len(ids))]})), &got)
 		for _, id := range got.Missing {
 			t.Errorf("acknowledged, but not there: %s", id)
 		}
 	}
-	s.close(t)
-	if out, err := program(t, data, "doctor").CombinedOutput(); err != nil {
+	s.Close(t)
+	if out, err := binary.Command(t, data, "doctor").CombinedOutput(); err != nil {
 		t.Errorf("doctor: %v\n%s", err, out)
 	}
 }
@@ -53,22 +55,22 @@ func allThere(t *testing.T, data string, ids []string) {
 func TestPipelinedCreatesAreAllStored(t *testing.T) {
 	const n = 100
 	data := t.TempDir()
-	s := startStdio(t, data)
-	begin(t, s)
+	s := binary.Start(t, data)
+	s.Begin(t)
 	var all strings.Builder
 	for i := range n {
-		all.Write(append(call(i+1, "engram_create", map[string]any{"content": fmt.Sprint("fact number ", i)}), '\n'))
+		all.Write(append(binary.Call(i+1, "engram_create", map[string]any{"content": fmt.Sprint("fact number ", i)}), '\n'))
 	}
-	go func() { _, _ = s.in.Write([]byte(all.String())); _ = s.in.Close() }()
+	go func() { _, _ = s.In.Write([]byte(all.String())); _ = s.In.Close() }()
 	var ids []string
 	for range n {
-		id := acknowledgedID(s.receive(t))
+		id := acknowledgedID(s.Receive(t))
 		if id == "" {
 			t.Fatal("a create failed")
 		}
 		ids = append(ids, id)
 	}
-	s.close(t)
+	s.Close(t)
 	allThere(t, data, ids)
 }
 
@@ -83,15 +85,15 @@ func TestProcessesStartTogetherAndShareASpace(t *testing.T) {
 			var mu sync.Mutex
 			var ids []string
 			var wg sync.WaitGroup
-			servers := make([]*stdio, n)
+			servers := make([]*binary.Stdio, n)
 			for i := range servers {
-				servers[i] = startStdio(t, data)
+				servers[i] = binary.Start(t, data)
 			}
 			for p, s := range servers {
 				wg.Go(func() {
-					begin(t, s)
+					s.Begin(t)
 					for i := range each {
-						answer := s.send(t, call(i+1, "engram_create", map[string]any{"content": fmt.Sprintf("process %d fact %d", p, i)}))
+						answer := s.Send(t, binary.Call(i+1, "engram_create", map[string]any{"content": fmt.Sprintf("process %d fact %d", p, i)}))
 						id := acknowledgedID(answer)
 						if id == "" {
 							t.Errorf("process %d: %s", p, answer)
@@ -101,7 +103,7 @@ func TestProcessesStartTogetherAndShareASpace(t *testing.T) {
 						ids = append(ids, id)
 						mu.Unlock()
 					}
-					s.close(t)
+					s.Close(t)
 				})
 			}
 			wg.Wait()
@@ -121,19 +123,19 @@ func TestKillInMidWriteLosesNothingAcknowledged(t *testing.T) {
 	data := t.TempDir()
 	var ids []string
 	for round := range rounds {
-		s := startStdio(t, data)
-		begin(t, s)
+		s := binary.Start(t, data)
+		s.Begin(t)
 		stop := time.Now().Add(time.Duration(50+rand.IntN(150)) * time.Millisecond)
 		go func() {
 			for i := 0; time.Now().Before(stop); i++ {
-				if _, err := s.in.Write(append(call(i+1, "engram_create", map[string]any{"content": fmt.Sprintf("round %d fact %d", round, i)}), '\n')); err != nil {
+				if _, err := s.In.Write(append(binary.Call(i+1, "engram_create", map[string]any{"content": fmt.Sprintf("round %d fact %d", round, i)}), '\n')); err != nil {
 					return
 				}
 			}
-			_ = s.cmd.Process.Kill()
+			_ = s.Cmd.Process.Kill()
 		}()
 		for {
-			line, err := s.out.ReadBytes('\n')
+			line, err := s.Out.ReadBytes('\n')
 			if err != nil {
 				break
 			}
@@ -141,7 +143,7 @@ func TestKillInMidWriteLosesNothingAcknowledged(t *testing.T) {
 				ids = append(ids, id)
 			}
 		}
-		_ = s.cmd.Wait()
+		_ = s.Cmd.Wait()
 	}
 	t.Logf("%d creates acknowledged in %d rounds", len(ids), rounds)
 	if len(ids) == 0 {

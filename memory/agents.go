@@ -85,24 +85,15 @@ func (s *Store) RemoveAgent(ctx context.Context, name string) error {
 	})
 }
 
-// SetGlobals stores the globals of an agent if they are still at revision;
-// ErrConflict otherwise. It is for the layer that runs agents: the caller
-// needs Read, since an agent keeps state whoever calls it.
-func (s *Store) SetGlobals(ctx context.Context, name string, globals json.RawMessage, revision int64) error {
-	who, err := s.caller(ctx, "set globals", Read)
-	if err != nil {
-		return err
+func (c SetGlobals) plan(t *txn) (Result, error) {
+	if len(c.Globals) > MaxGlobals || !json.Valid(c.Globals) {
+		return Result{}, invalid(c.verb(), fmt.Sprintf("%d bytes", len(c.Globals)), fmt.Sprintf("keep a JSON object of at most %d bytes, and the rest in engrams", MaxGlobals))
 	}
-	if len(globals) > MaxGlobals || !json.Valid(globals) {
-		return invalid("set globals", fmt.Sprintf("%d bytes", len(globals)), fmt.Sprintf("keep a JSON object of at most %d bytes, and the rest in engrams", MaxGlobals))
+	n, err := t.c.exec(`UPDATE agent SET globals = ?1, revision = revision + 1 WHERE name = ?2 AND (?3 < 0 OR revision = ?3)`, string(c.Globals), c.Agent, c.Revision)
+	if err == nil && n == 0 {
+		err = &Error{Op: c.verb(), Kind: ErrConflict, Ref: c.Agent, Hint: "another call changed them: run the action again"}
 	}
-	return s.write(ctx, "set globals", who, func(t *txn) error {
-		n, err := t.c.exec(`UPDATE agent SET globals = ?, revision = revision + 1 WHERE name = ? AND revision = ?`, string(globals), name, revision)
-		if err == nil && n == 0 {
-			return &Error{Op: "set globals", Kind: ErrConflict, Ref: name, Hint: "another call changed them: run the action again"}
-		}
-		return err
-	})
+	return Result{}, err
 }
 
 // AgentsVersion changes whenever an agent is installed, replaced, approved or

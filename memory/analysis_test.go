@@ -211,11 +211,11 @@ func BenchmarkAnalysis(b *testing.B) {
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
-		b.ReportMetric(float64(len(encoded)), "bytes")
 		for b.Loop() {
 			if _, err := decodeAnalysis(encoded); err != nil {
 				b.Fatal(err)
 			}
 		}
+		b.ReportMetric(float64(len(encoded)), "bytes")
 	})
 }

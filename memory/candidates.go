@@ -20,7 +20,7 @@ const (
 
 // ranked scores the candidates by words and meaning with their neighbours, and
 // cuts out the page.
-func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
+func (k *seeker) ranked(terms []queryTerm, n near, out *Found) error {
 	in, err := k.corpus()
 	if err != nil {
 		return err
@@ -29,11 +29,11 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 	if err != nil {
 		return err
 	}
-	seeds := make([]int64, 0, len(words)+len(near))
+	seeds := make([]int64, 0, len(words)+len(n.rows))
 	for _, h := range words {
 		seeds = append(seeds, h.row)
 	}
-	seeds = append(seeds, near...)
+	seeds = append(seeds, n.rows...)
 	slices.Sort(seeds)
 	seeds = slices.Compact(seeds)
 	if in.strands, err = k.strands(seeds); err != nil {
@@ -43,7 +43,7 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 		return err
 	}
 	if k.Mode != Text {
-		in.lexicon = k.s.opt.Lexicon
+		in.lexicon, in.vector = k.s.opt.Lexicon, n.query
 	}
 	hits := rank(in)
 	if k.err != nil {
@@ -65,8 +65,8 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 }
 
 // byMeaning orders by the likeness of the vectors alone.
-func (k *seeker) byMeaning(near []int64, cosines []float32, out *Found) error {
-	found, err := k.loadMatching(near)
+func (k *seeker) byMeaning(n near, out *Found) error {
+	found, err := k.loadMatching(n.rows)
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func (k *seeker) byMeaning(near []int64, cosines []float32, out *Found) error {
 		ids[e.row] = e.ID
 	}
 	var list []scored
-	for i, row := range near {
+	for i, row := range n.rows {
 		if id, ok := ids[row]; ok {
-			v := float64(cosines[i])
+			v := float64(n.cosines[i])
 			list = append(list, scored{id, v, map[string]float64{rankPartNames[partCosine]: v}})
 		}
 	}

@@ -35,8 +35,8 @@ func (s *Store) Check(ctx context.Context) (problems []Problem, err error) {
 	if why := s.vectors.fault.Load(); why != nil {
 		problems = append(problems, Problem{"the embedder fails: " + *why, "text search goes on; check that the embedding server runs and that the configured address, model and key are right"})
 	}
-	if s.opt.Embedder != nil && s.vectors.model.Load() == 0 {
-		problems = append(problems, Problem{"the vectors of this space are of another embedding model", "configure the model that made them, or run 'engram-mcp serve' with the new one until re-embedding is done"})
+	if st, statsErr := s.Stats(ctx); statsErr == nil && s.opt.Embedder != nil && st.Model != "" && st.Model != s.opt.Embedder.ID() {
+		problems = append(problems, Problem{"the vectors of this space are of another embedding model, " + st.Model, "configure the model that made them, or run 'engram-mcp serve' with the new one until re-embedding is done"})
 	}
 	return problems, err
 }

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 )
 
@@ -25,13 +26,17 @@ func (c *conn) stmt(query string) (*sql.Stmt, error) {
 	return st, err
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (c *conn) exec(query string, args ...any) (int64, error) {
+func (c *conn) run(query string, args []any) (sql.Result, error) {
 	st, err := c.stmt(query)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	res, err := st.ExecContext(context.Background(), args...)
+	return st.ExecContext(context.Background(), args...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (c *conn) exec(query string, args ...any) (int64, error) {
+	res, err := c.run(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -40,11 +45,7 @@ func (c *conn) exec(query string, args ...any) (int64, error) {
 
 // insert runs an INSERT and returns the new row's number.
 func (c *conn) insert(query string, args ...any) (int64, error) {
-	st, err := c.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(context.Background(), args...)
+	res, err := c.run(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +59,7 @@ func (c *conn) one(query string, args []any, dest ...any) (found bool, err error
 		return false, err
 	}
 	err = st.QueryRowContext(context.Background(), args...).Scan(dest...)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
@@ -78,31 +79,64 @@ func (c *conn) query(query string, args ...any) (*sql.Rows, error) {
 // too many, all are dropped and come again as they are needed.
 type readStatements struct {
 	db *sql.DB
-	mu sync.Mutex
-	m  map[string]*sql.Stmt
+	mu sync.RWMutex
+	m  map[string]*sql.Stmt // nil: on its way
 }
 
 const maxReadStatements = 256
 
-func (r *readStatements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+// get returns a statement for tx. One that is not prepared yet is prepared for
+// tx alone, and for those who come later in the background: that takes another
+// connection of the pool, and whoever waits for one while holding one can wait
+// forever.
+func (r *readStatements) get(ctx context.Context, tx *sql.Tx, query string) (*sql.Stmt, error) {
+	r.mu.RLock()
+	st, known := r.m[query]
+	if st != nil {
+		defer r.mu.RUnlock() // before, it could be closed
+		return tx.StmtContext(ctx, st), nil
+	}
+	r.mu.RUnlock()
+	if !known {
+		r.want(query)
+	}
+	return tx.PrepareContext(ctx, query)
+}
+
+// want has a statement prepared, unless that is under way.
+func (r *readStatements) want(query string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if st, ok := r.m[query]; ok {
-		return st, nil
+	if _, known := r.m[query]; known {
+		return
 	}
 	if len(r.m) >= maxReadStatements {
 		r.drop()
 	}
-	st, err := r.db.PrepareContext(ctx, query)
-	if err == nil {
+	r.m[query] = nil
+	go r.prepare(query)
+}
+
+func (r *readStatements) prepare(query string) {
+	st, err := r.db.PrepareContext(context.Background(), query) // ends with the pool
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, wanted := r.m[query]
+	switch {
+	case err != nil:
+		delete(r.m, query)
+	case !wanted || before != nil: // all were dropped meanwhile
+		_ = st.Close()
+	default:
 		r.m[query] = st
 	}
-	return st, err
 }
 
 func (r *readStatements) drop() {
 	for _, st := range r.m {
-		_ = st.Close() // waits for nobody: rows under way keep what they need
+		if st != nil {
+			_ = st.Close() // waits for nobody: rows under way keep what they need
+		}
 	}
 	r.m = map[string]*sql.Stmt{}
 }

@@ -24,6 +24,9 @@ func (c Create) check() error {
 	k.span(c.ValidFrom, c.ValidTo)
 	k.span(c.ExpiresAt, time.Time{})
 	k.span(c.CreatedAt, time.Time{})
+	if c.TTL < 0 {
+		k.fail("the time to live is negative", `e.g. "ttl_seconds": 86400`)
+	}
 	if c.Confidence != nil {
 		k.unit("confidence", *c.Confidence)
 	}
@@ -45,6 +48,9 @@ func (c Create) plan(t *txn) (Result, error) {
 		if err := t.mayWrite("create", Collection, name); err != nil {
 			return Result{}, err
 		}
+	}
+	if scope := t.who.Scope; scope != nil && scope.WriteCollections != nil && len(c.Collections) == 0 {
+		return Result{}, denied("create", "no collection", "the agent's manifest lets it write into some collections only: name one of them")
 	}
 	if (c.ID != "" || !c.CreatedAt.IsZero()) && !t.who.Can(Admin) {
 		return Result{}, denied("create", "id and created_at", "they are kept for imports by an admin; leave them out")
@@ -88,6 +94,9 @@ func (t *txn) createBody(c Create) fields {
 	if trust == "" {
 		trust = string(TrustAgent)
 	}
+	if c.TTL > 0 {
+		c.ExpiresAt = t.time().Add(c.TTL)
+	}
 	f := fields{Content: &c.Content, Confidence: c.Confidence, Importance: c.Importance, Trust: &trust, CreatedAt: &created,
 		Kind: given(c.Kind), Source: given(c.Source), Author: given(t.who.Name), Context: given(c.Context),
 		Metadata: given(compact(c.Metadata)), ValidFrom: given(ms(c.ValidFrom)), ValidTo: given(ms(c.ValidTo)), ExpiresAt: given(ms(c.ExpiresAt)),
@@ -126,7 +135,7 @@ func (t *txn) findTwin(c Create) (*record, error) {
 		}
 		return nil, nil
 	}
-	if c.AllowDuplicate {
+	if c.AllowDuplicate || !t.who.Can(Read) {
 		return nil, nil
 	}
 	kind := c.Kind
@@ -240,7 +249,7 @@ func (u Update) body(t *txn, r *record) (*fields, error) {
 	unit("importance", &f.Importance, r.importance, u.Importance)
 	when(&f.ValidFrom, r.validFrom, u.ValidFrom)
 	when(&f.ValidTo, r.validTo, u.ValidTo)
-	when(&f.ExpiresAt, r.expiresAt, u.ExpiresAt)
+	when(&f.ExpiresAt, r.expiresAt, u.expiry(t))
 	if u.Tags != nil {
 		k.names("tags", *u.Tags, MaxTags)
 		if tags := set(*u.Tags); !slices.Equal(tags, r.tags) {
@@ -276,6 +285,18 @@ func (u Update) body(t *txn, r *record) (*fields, error) {
 	return f, nil
 }
 
+// expiry is the expiry that u asks for, nil for none.
+func (u Update) expiry(t *txn) *time.Time {
+	if u.TTL == nil {
+		return u.ExpiresAt
+	}
+	var at time.Time
+	if *u.TTL > 0 {
+		at = t.time().Add(*u.TTL)
+	}
+	return &at
+}
+
 // membership fills f.Join and f.Leave so that r ends up in u.Collections,
 // leaving memberships alone that the caller cannot see.
 func (u Update) membership(t *txn, r *record, f *fields) (moved bool, err error) {
@@ -292,6 +313,9 @@ func (u Update) membership(t *txn, r *record, f *fields) (moved bool, err error)
 		return false, err
 	}
 	want := orderedSet(*u.Collections)
+	if scope := v.who.Scope; scope != nil && scope.WriteCollections != nil && len(want) == 0 {
+		return false, denied("update", "no collection", "the agent's manifest lets it write into some collections only: leave it in one of them")
+	}
 	have, err := members(t.c, v, r.row)
 	if err != nil {
 		return false, err

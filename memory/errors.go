@@ -86,7 +86,7 @@ func storage(op string, err error) error {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		e.Ref, e.Hint = "the file cannot be written", "check the owner and mode of the data directory, or serve it with --read-only"
 	case sqlite3.SQLITE_CANTOPEN:
-		e.Ref, e.Hint = "the file cannot be opened", "check that the data directory exists and is yours; --data names another"
+		e.Ref, e.Hint = "the file cannot be opened", "check that the data directory exists and is yours, or on a read-only disk use --read-only; --data names another"
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		e.Ref, e.Hint = "the file is damaged or is not a database", "run 'engram-mcp doctor', then 'engram-mcp restore' with your last backup; keep the damaged file"
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

@@ -19,6 +19,13 @@ func (c SetGroup) plan(t *txn) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	v, err := t.seen()
+	if err != nil {
+		return Result{}, err
+	}
+	if !v.inScope(c.Kind, c.Name) {
+		return Result{}, denied(op, c.Name, "the agent's manifest does not list it under write")
+	}
 	if exists && !g.readableBy(t.who) { // as if it were not there, except that it cannot be made
 		exists = false
 		if !c.MustExist && !t.who.Can(Admin) {

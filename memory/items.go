@@ -14,15 +14,16 @@ import (
 // the next search uses it. Whether the caller may see an engram is never
 // decided here.
 type itemCache struct {
-	mu    sync.Mutex
-	seq   int64 // of the last op that the cache has heard of
-	items map[int64]rankItem
-	rows  map[uuid.UUID]int64
-	bytes int
+	mu       sync.Mutex
+	seq      int64 // of the last op that the cache has heard of
+	embedded int64 // of the last embedding
+	items    map[int64]rankItem
+	rows     map[uuid.UUID]int64
+	bytes    int
 }
 
 const (
-	maxItemCache   = 24 << 20 // bytes, estimated
+	maxItemCache   = 32 << 20 // bytes, estimated
 	maxItemChanges = 2000     // ops; after more of them starting anew is cheaper
 )
 
@@ -30,25 +31,34 @@ const (
 func (c *itemCache) follow(q querier) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var last int64
-	if _, err := q.one(`SELECT ifnull(max(seq), 0) FROM op`, nil, &last); err != nil || last <= c.seq {
+	var last, embedded int64
+	if _, err := q.one(`SELECT (SELECT ifnull(max(seq), 0) FROM op), (SELECT ifnull(max(seq), 0) FROM embedding)`, nil, &last, &embedded); err != nil {
 		return err
 	}
-	if last-c.seq > maxItemChanges || c.items == nil {
+	if c.items == nil || last-c.seq > maxItemChanges || embedded-c.embedded > maxItemChanges {
 		c.clear()
+		c.seq, c.embedded = last, embedded
+	}
+	if last > c.seq {
+		changed, err := collect(q, single[[]byte], `SELECT target FROM op WHERE seq > ? AND target IS NOT NULL`, c.seq)
+		if err != nil {
+			return err
+		}
+		for _, id := range changed {
+			c.remove(c.rows[uuid.UUID(id)])
+		}
 		c.seq = last
-		return nil
 	}
-	changed, err := collect(q, single[[]byte], `SELECT target FROM op WHERE seq > ? AND target IS NOT NULL`, c.seq)
-	if err != nil {
-		return err
-	}
-	for _, id := range changed {
-		if row, ok := c.rows[uuid.UUID(id)]; ok {
+	if embedded > c.embedded {
+		changed, err := collect(q, single[int64], `SELECT engram FROM embedding WHERE seq > ?`, c.embedded)
+		if err != nil {
+			return err
+		}
+		for _, row := range changed {
 			c.remove(row)
 		}
+		c.embedded = embedded
 	}
-	c.seq = last
 	return nil
 }
 
@@ -64,7 +74,10 @@ func (c *itemCache) drop() {
 }
 
 func (c *itemCache) remove(row int64) {
-	it := c.items[row]
+	it, ok := c.items[row]
+	if !ok {
+		return
+	}
 	c.bytes -= it.size()
 	delete(c.items, row)
 	delete(c.rows, uuid.MustParse(it.id)) // from the file
@@ -105,7 +118,7 @@ func (c *itemCache) put(row int64, it rankItem) {
 // size estimates the bytes that an item takes in the cache.
 func (it *rankItem) size() int {
 	a := it.analysis
-	return 400 + len(it.source) + 8*len(a.terms) + 4*(len(a.rows)+len(a.pairs)+len(a.names))
+	return 400 + len(it.source) + 4*len(it.vector) + 8*len(a.terms) + 4*(len(a.rows)+len(a.pairs)+len(a.names))
 }
 
 // items loads what scoring needs of the wanted rows.
@@ -137,17 +150,18 @@ func (k *seeker) items(wanted map[int64]bool) (map[int64]rankItem, error) {
 }
 
 func (k *seeker) loadItems(rows []int64, items map[int64]rankItem) error {
-	found, err := k.query(`SELECT e.row, e.id, ifnull(e.context, 0), e.ord, e.created_at, e.confidence, e.importance, e.source, a.data
-		FROM json_each(?) s CROSS JOIN engram e ON e.row = s.value LEFT JOIN analysis a ON a.engram = e.row`, jsonText(rows))
+	found, err := k.query(`SELECT e.row, e.id, ifnull(e.context, 0), e.ord, e.created_at, e.confidence, e.importance, e.source, a.data, x.vec
+		FROM json_each(?) s CROSS JOIN engram e ON e.row = s.value LEFT JOIN analysis a ON a.engram = e.row
+		LEFT JOIN embedding x ON x.engram = e.row AND x.model = ? AND x.live = 1`, jsonText(rows), k.s.vectors.model.Load())
 	if err != nil {
 		return err
 	}
 	defer found.Close()
 	for found.Next() {
 		var row, context, ord, created int64
-		var id, data sql.RawBytes
+		var id, data, vec sql.RawBytes
 		var it rankItem
-		if err := found.Scan(&row, &id, &context, &ord, &created, &it.confidence, &it.importance, &it.source, &data); err != nil {
+		if err := found.Scan(&row, &id, &context, &ord, &created, &it.confidence, &it.importance, &it.source, &data, &vec); err != nil {
 			return err
 		}
 		it.id, it.at, it.written = uuid.UUID(id).String(), instant(ord), instant(created)
@@ -156,6 +170,9 @@ func (k *seeker) loadItems(rows []int64, items map[int64]rankItem) error {
 		}
 		if it.analysis, err = decodeAnalysis(data); err != nil {
 			it.analysis = &analysis{} // of an older version: found by its words, scored when it has been analysed again
+		}
+		if len(vec) > 0 {
+			it.vector = unpackVector(vec)
 		}
 		items[row] = it
 		k.s.items.put(row, it)

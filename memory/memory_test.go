@@ -132,3 +132,30 @@ func TestOpenedFilesAreNothingStray(t *testing.T) {
 		}
 	}
 }
+
+// Many reads that are all the first of their kind need more connections than
+// there are, if one waits for a second while it holds its first.
+func TestManyFirstReadsAtOnce(t *testing.T) {
+	for range 5 {
+		ctx, s := open(t, memory.Options{})
+		id := create(t, ctx, s, memory.Create{Content: "seen by many"})
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		errs := make(chan error)
+		const readers = 200
+		for i := range readers {
+			go func() {
+				_, _, err := s.Get(ctx, []string{id}, memory.GetOptions{Links: i%2 == 0})
+				if i%3 == 0 && err == nil {
+					_, err = s.Stats(ctx)
+				}
+				errs <- err
+			}()
+		}
+		for range readers {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -18,7 +18,7 @@ type Mutation struct {
 }
 
 // A Change is one of [Create], [Update], [Forget], [Restore], [Purge],
-// [SetLink], [Unlink] and [SetGroup].
+// [SetLink], [Unlink], [SetGroup] and [SetGlobals].
 type Change interface {
 	verb() string
 	// plan checks the change against the state and the caller's rights, and
@@ -52,6 +52,7 @@ type Create struct {
 	ValidFrom      time.Time
 	ValidTo        time.Time
 	ExpiresAt      time.Time
+	TTL            time.Duration // instead of ExpiresAt: counted from now; 0 for none
 	AllowDuplicate bool
 	Links          []Link // From is ignored: the links start at the new engram
 
@@ -82,6 +83,7 @@ type Update struct {
 	ValidFrom   *time.Time
 	ValidTo     *time.Time
 	ExpiresAt   *time.Time
+	TTL         *time.Duration // instead of ExpiresAt: counted from now; 0 removes the expiry
 }
 
 // Forget hides an engram. It can be restored.
@@ -122,11 +124,21 @@ type SetGroup struct {
 	MustExist   bool // ErrNotFound if it does not
 }
 
-func (Create) verb() string   { return "create" }
-func (Update) verb() string   { return "update" }
-func (Forget) verb() string   { return "forget" }
-func (Restore) verb() string  { return "restore" }
-func (Purge) verb() string    { return "purge" }
-func (SetLink) verb() string  { return "link" }
-func (Unlink) verb() string   { return "unlink" }
-func (SetGroup) verb() string { return "set " }
+// SetGlobals stores the globals of an agent, a JSON object, if they are still
+// at Revision (any, if it is negative); ErrConflict otherwise. It needs Read alone: an agent keeps its
+// state whoever calls it.
+type SetGlobals struct {
+	Agent    string
+	Globals  json.RawMessage
+	Revision int64
+}
+
+func (Create) verb() string     { return "create" }
+func (Update) verb() string     { return "update" }
+func (Forget) verb() string     { return "forget" }
+func (Restore) verb() string    { return "restore" }
+func (Purge) verb() string      { return "purge" }
+func (SetLink) verb() string    { return "link" }
+func (Unlink) verb() string     { return "unlink" }
+func (SetGroup) verb() string   { return "set group" }
+func (SetGlobals) verb() string { return "set globals" }

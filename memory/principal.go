@@ -28,7 +28,18 @@ type Principal struct {
 	Space  string // the one space it may enter
 	Name   string // its name in reader and writer lists, and the author of what it creates
 	Rights Rights
-	Trust  Trust // what its engrams are marked with; TrustAgent if empty
+	Trust  Trust  // what its engrams are marked with; TrustAgent if empty
+	Scope  *Scope `json:",omitempty"` // narrows what it sees and writes further; nil does not
+}
+
+// A Scope narrows a principal, whatever its rights, to some contexts and
+// collections. A nil list does not narrow. Under a list of contexts only
+// engrams in one of them are seen or written; under a list of collections only
+// engrams in at least one of them are seen, and only those wholly inside them
+// written.
+type Scope struct {
+	ReadContexts, WriteContexts       []string
+	ReadCollections, WriteCollections []string
 }
 
 // Trust says who stands behind an engram's content. It is set by the server

@@ -17,8 +17,8 @@ const (
 	partAround                     // the same, seen wider
 	partContext                    // the query's words anywhere in its context
 	partMeaning                    // other words that mean something like the query's
-	partNearby                     // the query's words and similar ones in it and close around it
-	partCosine                     // likeness of the texts by their vectors, close around it too
+	partNearby                     // the query's words and similar ones, in it and close around it
+	partCosine                     // likeness of its vector, and of those close around it
 	partSource                     // the query names its source
 	partSpecific                   // it is made of rare words
 	partTime                       // it says when
@@ -35,7 +35,7 @@ const (
 	numParts
 )
 
-// rankPartNames are the keys under which parts are shown.
+// rankPartNames are the keys under which parts are explained.
 var rankPartNames = [numParts]string{
 	"words", "around", "context", "meaning", "nearby", "cosine", "source", "specific", "time", "when",
 	"names", "date", "phrase", "question", "importance", "confidence", "recency", "links", "superseded",
@@ -156,7 +156,7 @@ func rank(in rankInput) []ranked {
 	found := make([]ranked, 0, len(r.items))
 	for i := range r.items {
 		if r.items[i].candidate {
-			found = append(found, ranked{item: r.items[i].rankItem, parts: weigh(r.features(i), &rankWeights)})
+			found = append(found, ranked{item: r.items[i].rankItem, parts: weigh(r.features(i))})
 		}
 	}
 	addLinks(found, in.links)
@@ -171,11 +171,15 @@ func rank(in rankInput) []ranked {
 	return found
 }
 
-func weigh(features [numParts]float64, w *partWeights) (parts [numParts]int64) {
+func weigh(features [numParts]float64) (parts [numParts]int64) {
 	for p, f := range features {
-		parts[p] = int64(math.Round(f * w[p] / scoreUnit))
+		parts[p] = weighed(rankPart(p), f)
 	}
 	return parts
+}
+
+func weighed(p rankPart, feature float64) int64 {
+	return int64(math.Round(feature * rankWeights[p] / scoreUnit))
 }
 
 // addLinks adds the parts that depend on other candidates: an engram gains by
@@ -192,26 +196,24 @@ func addLinks(found []ranked, links []rankLink) {
 		}
 		best = max(best, base[i])
 	}
+	gain := func(i, other int, weight float64) {
+		part := &found[i].parts[partLinks]
+		*part = max(*part, weighed(partLinks, weight*base[other]/best))
+	}
 	for _, l := range links {
 		from, fromFound := at[l.from]
 		to, toFound := at[l.to]
-		if l.relation == relationSupersedes {
-			if toFound {
-				found[to].parts[partSuperseded] = min(found[to].parts[partSuperseded], linkPart(partSuperseded, l.weight))
-			}
-			continue
-		}
-		if fromFound && toFound && best > 0 {
-			gain := func(i, other int) {
-				found[i].parts[partLinks] = max(found[i].parts[partLinks], linkPart(partLinks, l.weight*base[other]/best))
-			}
-			gain(from, to)
-			gain(to, from)
+		switch {
+		case l.from == l.to:
+		case l.relation == relationSupersedes && toFound:
+			part := &found[to].parts[partSuperseded]
+			*part = min(*part, weighed(partSuperseded, l.weight))
+		case l.relation != relationSupersedes && fromFound && toFound && best > 0:
+			gain(from, to, l.weight)
+			gain(to, from, l.weight)
 		}
 	}
 }
-
-func linkPart(p rankPart, f float64) int64 { return int64(math.Round(f * rankWeights[p] / scoreUnit)) }
 
 // A ranker holds what the parts of all candidates are computed from.
 type ranker struct {
@@ -231,6 +233,7 @@ type ranker struct {
 	groups      map[string]*contextWords
 	ownMean     float64 // words of an engram
 	contentMean float64
+	vectorSum   []float32 // scratch of likeness
 }
 
 // A rankTerm is a word of the query.
@@ -260,7 +263,7 @@ type contextWords struct {
 }
 
 func newRanker(in rankInput) *ranker {
-	r := &ranker{rankInput: in, tokens: tokenise(cutBytes(in.query, maxQueryBytes))}
+	r := &ranker{rankInput: in, tokens: tokenise(cutBytes(in.query, maxQueryBytes)), vectorSum: make([]float32, len(in.vector))}
 	r.when = asksWhen(r.tokens)
 	r.date = queryDate(r.tokens, in.now)
 	for s, st := range in.strands {
@@ -286,7 +289,7 @@ func inverseFrequency(n, df float64) float64 { return math.Log(1 + (max(n, df)-d
 func (r *ranker) findSources() {
 	asked := map[uint32]bool{}
 	for _, t := range r.tokens {
-		asked[hashTerm(t.stem)] = !t.stop
+		asked[hashTerm(t.stem)] = asked[hashTerm(t.stem)] || !t.stop
 	}
 	r.named, r.sourceStems = map[string]bool{}, map[uint32]bool{}
 	seen := map[string]bool{}
@@ -295,7 +298,7 @@ func (r *ranker) findSources() {
 			continue
 		}
 		seen[it.source] = true
-		words := tokenise(it.source)
+		words := slices.DeleteFunc(tokenise(it.source), func(t token) bool { return t.kind == tokenJoined })
 		named := len(words) > 0
 		for _, t := range words {
 			stem := hashTerm(t.stem)
@@ -435,7 +438,9 @@ func (r *ranker) countRarity() {
 	df := map[uint32]float64{}
 	for i := range r.items {
 		for _, t := range r.items[i].analysis.sample() {
-			df[t.term]++
+			if t.content > 0 {
+				df[t.term]++
+			}
 		}
 	}
 	n := float64(len(r.items))
@@ -620,26 +625,28 @@ func (r *ranker) likeness(i int) float64 {
 	if len(r.vector) == 0 || len(own) != len(r.vector) {
 		return 0
 	}
-	sum := make([]float64, len(own))
+	sum := r.vectorSum
+	clear(sum)
 	add := func(n *rankedItem, weight float64) {
 		if len(n.vector) == len(sum) {
+			w := float32(weight)
 			for d, v := range n.vector {
-				sum[d] += weight * float64(v)
+				sum[d] += w * v
 			}
 		}
 	}
 	add(&r.items[i], 1)
 	r.answering(i, vectorBefore, vectorAfter, add)
-	dot, square := 0.0, 0.0
+	dot, square := float32(0), float32(0)
 	for d, v := range sum {
-		dot += v * float64(r.vector[d])
+		dot += v * r.vector[d]
 		square += v * v
 	}
-	return share(dot, math.Sqrt(square))
+	return share(float64(dot), math.Sqrt(float64(square)))
 }
 
-// sample returns the words of the content with the lowest hashes, all of them
-// unless the text is long.
+// sample returns the words with the lowest hashes, all of them unless the text
+// is long.
 func (a *analysis) sample() []termCount {
 	return a.terms[:min(len(a.terms), maxRankSample)]
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -453,4 +454,67 @@ func (q quality) mustReach(t *testing.T, name string, floor quality) {
 			t.Errorf("%s of %s questions is %.3f, less than %.3f", c.name, name, c.got, c.least)
 		}
 	}
+}
+
+// TestSearchOnConversations is the first trial through a store as it is
+// served: what the trials above measure must be what a caller gets.
+func TestSearchOnConversations(t *testing.T) {
+	conversations := loadLocomo(t)
+	table, err := vector.NewStatic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answerable, all []quality
+	for _, c := range conversations {
+		s := newTrialSpace(t, []locomoConversation{c}, nil, trialKind{})
+		store, err := Open(t.Context(), t.TempDir(), Options{Embedder: table, Local: true, Lexicon: table,
+			Index: func(dim int) (Index, error) { return vector.NewIndex(dim) }, IndexWait: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := WithPrincipal(t.Context(), Principal{Space: "default", Name: "judge", Rights: Owner})
+		items := s.store(t, ctx, store)
+		for _, q := range s.questions {
+			found, err := store.Search(ctx, Query{Text: q.text, Limit: 100})
+			if err != nil || len(found.Notes) > 0 {
+				t.Fatal(err, found.Notes)
+			}
+			var order []int
+			for _, h := range found.Hits {
+				order = append(order, items[h.ID])
+			}
+			one := s.judge(q, order)
+			all = append(all, one)
+			if q.category <= 4 {
+				answerable = append(answerable, one)
+			}
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("answerable   %v", meanQuality(answerable))
+	t.Logf("all          %v", meanQuality(all))
+	meanQuality(answerable).mustReach(t, "answerable", trials[0].answerable)
+	meanQuality(all).mustReach(t, "all", trials[0].all)
+}
+
+// store remembers every item and returns the items by their new ids.
+func (s *trialSpace) store(t *testing.T, ctx context.Context, store *Store) map[string]int {
+	items := map[string]int{}
+	var changes []Change
+	for i, it := range s.items {
+		content := strings.TrimPrefix(s.texts[i], it.source+": ")
+		changes = append(changes, Create{Content: content, Source: it.source, Context: it.context, ValidFrom: it.at, AllowDuplicate: true})
+	}
+	for batch := range slices.Chunk(changes, MaxBatch) {
+		results, err := store.Do(ctx, Mutation{Changes: batch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			items[r.Engram.ID] = len(items)
+		}
+	}
+	return items
 }

@@ -3,12 +3,15 @@ package memory
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"engram-mcp/vector"
 	"github.com/google/go-cmp/cmp"
+
 	"pgregory.net/rapid"
 )
 
@@ -91,6 +94,9 @@ func TestRankPrefers(t *testing.T) {
 		}, "her puppy is cute"},
 		{"the source that is named", "What did Bob say about tea?", []strand{
 			{say("Ada", "tea is fine")}, {say("Bob", "tea is bitter")},
+		}, "tea is bitter"},
+		{"a source of two words", "What did Code Review say about tea?", []strand{
+			{say("code-reader", "tea is fine")}, {say("code-review", "tea is bitter")},
 		}, "tea is bitter"},
 		{"what says when, if asked when", "When did the ship sail?", []strand{
 			{say("", "the ship did sail well")}, {say("", "the ship did sail yesterday")},
@@ -295,5 +301,96 @@ func TestEveryPartHasANameOfItsOwn(t *testing.T) {
 			t.Errorf("name %q is empty or used twice", name)
 		}
 		seen[name] = true
+	}
+}
+
+func TestVectorsOfNeighboursCount(t *testing.T) {
+	items := func() []rankItem { return []rankItem{say("Ada", "one"), say("Bob", "two"), say("Ada", "three")} }
+	east, north := []float32{1, 0}, []float32{0, 1}
+	space := talk("a", items()...)
+	space[0].vector, space[1].vector = east, north
+	in := inputOf("something else", space)
+	in.vector = east
+	found := rank(in)
+	own, near, none := partOf(t, found, "one", partCosine), partOf(t, found, "two", partCosine), partOf(t, found, "three", partCosine)
+	if own <= near || near <= 0 || none != 0 {
+		t.Errorf("own vector %d, the neighbour's %d, without a vector %d", own, near, none)
+	}
+	in.vector = []float32{1, 0, 0}
+	if p := partOf(t, rank(in), "one", partCosine); p != 0 {
+		t.Errorf("vectors of two lengths are compared: %d", p)
+	}
+}
+
+func TestRowsOfAnotherLexiconAreNotCompared(t *testing.T) {
+	in := inputOf("Who has a dog?", strand{say("", "her puppy is cute")})
+	if p := partOf(t, rank(in), "her puppy is cute", partMeaning); p <= 0 {
+		t.Fatalf("the part is %d with the lexicon of the analysis", p)
+	}
+	in.lexicon = fakeLexicon{groups: [][]string{{"puppy", "dog"}}}
+	if p := partOf(t, rank(in), "her puppy is cute", partMeaning); p != 0 {
+		t.Errorf("the part is %d with another lexicon", p)
+	}
+}
+
+func FuzzRank(f *testing.F) {
+	for _, q := range []string{"", "When did Bob buy tea in May?", "2023-99-99 days ago", "last month", "0 days ago", "May 31 2023 Feb 30", "一年前に", "9999-12-31"} {
+		f.Add(q, int64(1.7e9))
+	}
+	f.Fuzz(func(t *testing.T, query string, now int64) {
+		in := inputOf(query, talk("a", say("Ada", "Did you buy tea?"), say("Bob", "Yes, in May 2023, with a puppy")), strand{say("", query)})
+		in.now = time.Unix(now%253402300800, 0)
+		first, second := rank(in), rank(in)
+		if diff := cmp.Diff(idsOf(first), idsOf(second)); diff != "" {
+			t.Fatalf("two rankings differ:\n%s", diff)
+		}
+		for i := range first {
+			if math.Abs(float64(first[i].score)) > 100/scoreUnit || first[i].parts != second[i].parts {
+				t.Fatalf("query %q scores %v, then %v", query, first[i].parts, second[i].parts)
+			}
+		}
+	})
+}
+
+// BenchmarkRank ranks as many candidates as a search of a large space has: 480
+// of 600 engrams, in strands of 20.
+func BenchmarkRank(b *testing.B) {
+	table, err := vector.NewStatic()
+	if err != nil {
+		b.Fatal(err)
+	}
+	file, err := os.ReadFile("../vector/testdata/reworded-distractors.txt")
+	if err != nil {
+		b.Fatal(err)
+	}
+	query := "What musical instruments did Ada play at the concert last summer with her family?"
+	texts := append(strings.SplitN(string(file), "\n", 601)[:600], query)
+	vectors, err := table.Embed(b.Context(), texts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := rankInput{query: query, now: rankNow, newest: rankNow, engrams: 100_000, df: func(stem string) int { return 100 * len(stem) }}
+	for s := range 30 {
+		var items []rankItem
+		for i := range 20 {
+			it := say([]string{"Ada", "Bob"}[i%2], texts[20*s+i])
+			it.analysis = analyse(analysisInput{Content: texts[20*s+i], Source: it.source, When: rankNow}, table)
+			it.vector, it.candidate = vectors[20*s+i], i >= 2 && i < 18
+			items = append(items, it)
+		}
+		in.strands = append(in.strands, talk(fmt.Sprint(s), items...))
+	}
+	for _, c := range []struct {
+		name    string
+		lexicon Lexicon
+		vector  []float32
+	}{{"words", nil, nil}, {"words and meaning", table, nil}, {"words and meaning and vectors", table, vectors[600]}} {
+		b.Run(c.name, func(b *testing.B) {
+			in.lexicon, in.vector = c.lexicon, c.vector
+			b.ReportAllocs()
+			for b.Loop() {
+				rank(in)
+			}
+		})
 	}
 }

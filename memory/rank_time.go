@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// monthNames maps the stems of English month names to the month.
+// monthNames maps English names of months, whole and short, to the month.
 var monthNames = func() map[string]time.Month {
 	names := map[string]time.Month{}
 	for m := time.January; m <= time.December; m++ {

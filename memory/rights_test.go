@@ -361,3 +361,89 @@ func TestRightsOfThePrincipal(t *testing.T) {
 		}
 	}
 }
+
+// A scope narrows whatever rights its principal has.
+func TestScope(t *testing.T) {
+	h := newHouse(t)
+	scoped := func(s memory.Scope) context.Context {
+		return memory.WithPrincipal(t.Context(), memory.Principal{Space: "default", Name: "alice", Rights: memory.Read | memory.Write, Scope: &s})
+	}
+	for name, c := range map[string]struct {
+		scope memory.Scope
+		reads []string
+	}{
+		"one context":       {memory.Scope{ReadContexts: []string{"open"}}, []string{"open", "open, in alices"}},
+		"none":              {memory.Scope{ReadContexts: []string{}}, nil},
+		"not alice's":       {memory.Scope{ReadCollections: []string{"bobs"}}, []string{"in alices and bobs"}},
+		"context and group": {memory.Scope{ReadContexts: []string{"open"}, ReadCollections: []string{"alices"}}, []string{"open, in alices"}},
+		"unknown":           {memory.Scope{ReadContexts: []string{"no such"}}, nil},
+		"writing alone":     {memory.Scope{WriteContexts: []string{"open"}}, houseRights[0].read},
+	} {
+		ctx := scoped(c.scope)
+		for _, text := range []string{"lantern", ""} {
+			got := contents(t, h.s, ctx, memory.Query{Text: text, Limit: 50})
+			slices.Sort(got)
+			if !slices.Equal(got, slices.Sorted(slices.Values(c.reads))) {
+				t.Errorf("%s, query %q: reads %q, want %q", name, text, got, c.reads)
+			}
+		}
+		for what, id := range h.ids {
+			found, _, err := h.s.Get(ctx, []string{id}, memory.GetOptions{Links: true})
+			if can := slices.Contains(c.reads, what); err != nil || (len(found) == 1) != can {
+				t.Errorf("%s: get %q gives %d, %v", name, what, len(found), err)
+			}
+			if _, _, err := h.s.History(ctx, id, "", 0); (err == nil) != slices.Contains(c.reads, what) {
+				t.Errorf("%s: history of %q: %v", name, what, err)
+			}
+		}
+		if st, err := h.s.Stats(ctx); err != nil || st.Engrams != int64(len(c.reads)) {
+			t.Errorf("%s: stats count %d, %v", name, st.Engrams, err)
+		}
+	}
+	in := func(s memory.Scope, c memory.Change) error {
+		_, err := h.s.Do(scoped(s), memory.Mutation{Changes: []memory.Change{c}})
+		return err
+	}
+	contexts, groups := memory.Scope{WriteContexts: []string{"open"}}, memory.Scope{WriteCollections: []string{"alices"}}
+	for name, c := range map[string]struct {
+		err error
+		ok  bool
+	}{
+		"create inside":              {in(contexts, memory.Create{Content: "a", Context: "open"}), true},
+		"create outside":             {in(contexts, memory.Create{Content: "b", Context: "alice-only"}), false},
+		"create in no context":       {in(contexts, memory.Create{Content: "c"}), false},
+		"create in a new context":    {in(contexts, memory.Create{Content: "d", Context: "fresh"}), false},
+		"update inside":              {in(contexts, memory.Update{ID: h.ids["open"], Importance: ptr(.1)}), true},
+		"update outside":             {in(contexts, memory.Update{ID: h.ids["plain"], Importance: ptr(.1)}), false},
+		"move out":                   {in(contexts, memory.Update{ID: h.ids["open"], Context: ptr("alice-only")}), false},
+		"forget outside":             {in(contexts, memory.Forget{ID: h.ids["alice-only"]}), false},
+		"describe another context":   {in(contexts, memory.SetGroup{Kind: memory.Context, Name: "alice-only", Description: ptr("x")}), false},
+		"create in the collection":   {in(groups, memory.Create{Content: "e", Collections: []string{"alices"}}), true},
+		"create in no collection":    {in(groups, memory.Create{Content: "f"}), false},
+		"create in another as well":  {in(groups, memory.Create{Content: "g", Collections: []string{"alices", "mine"}}), false},
+		"update in no collection":    {in(groups, memory.Update{ID: h.ids["plain"], Importance: ptr(.2)}), false},
+		"update in the collection":   {in(groups, memory.Update{ID: h.ids["in alices"], Importance: ptr(.2)}), true},
+		"take out of the collection": {in(groups, memory.Update{ID: h.ids["in alices"], Collections: ptr([]string{})}), false},
+	} {
+		if (c.err == nil) != c.ok {
+			t.Errorf("%s: %v", name, c.err)
+		}
+		if c.err != nil {
+			wantHint(t, c.err, memory.ErrDenied, "")
+		}
+	}
+}
+
+// Who may write but not read learns nothing of what is there.
+func TestWritingBlindly(t *testing.T) {
+	h := newHouse(t)
+	blind := as(t, "alice", memory.Write)
+	out, err := h.s.Do(blind, memory.Mutation{Changes: []memory.Change{memory.Create{Content: "lantern plain"}}})
+	if err != nil || out[0].Duplicate {
+		t.Errorf("%+v, %v", out, err)
+	}
+	for _, c := range []memory.Change{memory.Update{ID: h.ids["plain"]}, memory.Forget{ID: h.ids["plain"]}, memory.Create{Content: "x", Links: []memory.Link{{To: h.ids["plain"], Relation: "r"}}}} {
+		_, err := h.s.Do(blind, memory.Mutation{Changes: []memory.Change{c}})
+		wantHint(t, err, memory.ErrNotFound, "")
+	}
+}

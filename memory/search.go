@@ -29,20 +29,18 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 	}
 	terms := queryTerms(q.Text)
 	match := matchExpr(terms)
-	var near []int64
-	var cosines []float32
+	var n near
 	var out Found
 	if q.Mode != Text && match != "" {
 		allow, err := s.allowed(ctx, q)
 		if err != nil {
 			return out, err
 		}
-		var why string
-		if near, cosines, why, err = s.nearest(ctx, q.Text, pool, allow); err != nil {
+		if n, err = s.nearest(ctx, q.Text, pool, allow); err != nil {
 			return out, storage("search", err)
 		}
-		if why != "" {
-			out.Notes = append(out.Notes, why)
+		if n.why != "" {
+			out.Notes = append(out.Notes, n.why)
 		}
 	}
 	err = s.view(ctx, "search", func(v *view) error {
@@ -51,9 +49,9 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 			return k.newest(&out)
 		}
 		if q.Mode == Vector {
-			return k.byMeaning(near, cosines, &out)
+			return k.byMeaning(n, &out)
 		}
-		return k.ranked(terms, near, &out)
+		return k.ranked(terms, n, &out)
 	})
 	return out, err
 }

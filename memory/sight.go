@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,13 +24,79 @@ type sight struct {
 	hiddenContext []string       // rows, as SQL text
 	hiddenGroup   []string
 	hiddenNames   map[string]bool // of collections
+	scopeContexts []string        // rows of what a scope lists
+	scopeGroups   []string
+}
+
+// narrowed is v.where for a scope: the engram's place must be on its lists.
+func (v *sight) narrowed(e string) (cond string) {
+	if s := v.who.Scope; s != nil {
+		if s.ReadContexts != nil {
+			cond += fmt.Sprintf(` AND ifnull(%s.context, 0) IN (%s)`, e, strings.Join(v.scopeContexts, ","))
+		}
+		if s.ReadCollections != nil {
+			cond += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM member WHERE engram = %s.row AND dead = 0 AND grp IN (%s))`, e, strings.Join(v.scopeGroups, ","))
+		}
+	}
+	return cond
+}
+
+// inScope reports whether a scope lets its principal write into a group; the
+// group "" stands for no context.
+func (v *sight) inScope(kind GroupKind, name string) bool {
+	if v.who.Scope == nil {
+		return true
+	}
+	list := v.who.Scope.WriteContexts
+	if kind == Collection {
+		list = v.who.Scope.WriteCollections
+	}
+	return list == nil || slices.Contains(list, name)
+}
+
+// lookScope finds the rows of the groups that the scope lists for reading, and
+// hides the others.
+func (v *sight) lookScope(q querier) error {
+	s := v.who.Scope
+	if s == nil || s.ReadContexts == nil && s.ReadCollections == nil {
+		return nil
+	}
+	rows, err := q.query(`SELECT row, kind, name FROM grp`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row int64
+		var kind GroupKind
+		var name string
+		if err := rows.Scan(&row, &kind, &name); err != nil {
+			return err
+		}
+		list, found := s.ReadContexts, &v.scopeContexts
+		if kind == Collection {
+			list, found = s.ReadCollections, &v.scopeGroups
+		}
+		if list == nil {
+			continue
+		}
+		if slices.Contains(list, name) {
+			*found = append(*found, strconv.FormatInt(row, 10))
+			continue
+		}
+		v.hidden[row] = true
+		if kind == Collection {
+			v.hiddenNames[name] = true
+		}
+	}
+	return rows.Err()
 }
 
 // look reads the lists as they stand in q's snapshot.
 func look(q querier, who Principal, now int64) (*sight, error) {
 	v := &sight{who: who, now: now, hidden: map[int64]bool{}, locked: map[int64]bool{}, hiddenNames: map[string]bool{}}
-	if who.Can(Owner) {
-		return v, nil
+	if err := v.lookScope(q); err != nil || who.Can(Owner) {
+		return v, err
 	}
 	rows, err := q.query(`SELECT row, kind, name, readers, writers FROM grp WHERE readers IS NOT NULL OR writers IS NOT NULL`)
 	if err != nil {
@@ -97,7 +165,7 @@ func (v *sight) readable(e string) string {
 		s += fmt.Sprintf(` AND (%[1]s.members = 0 OR EXISTS (SELECT 1 FROM member WHERE engram = %[1]s.row AND dead = 0 AND grp NOT IN (%[2]s)))`,
 			e, strings.Join(v.hiddenGroup, ","))
 	}
-	return s
+	return s + v.narrowed(e)
 }
 
 // view is a read-only snapshot as one principal sees it.
@@ -116,20 +184,20 @@ type snapshot struct {
 }
 
 func (s snapshot) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := s.stmts.get(s.ctx, query)
+	st, err := s.stmts.get(s.ctx, s.tx, query)
 	if err != nil {
 		return nil, err
 	}
-	return s.tx.StmtContext(s.ctx, st).QueryContext(s.ctx, args...)
+	return st.QueryContext(s.ctx, args...)
 }
 
 func (s snapshot) one(query string, args []any, dest ...any) (bool, error) {
-	st, err := s.stmts.get(s.ctx, query)
+	st, err := s.stmts.get(s.ctx, s.tx, query)
 	if err != nil {
 		return false, err
 	}
-	err = s.tx.StmtContext(s.ctx, st).QueryRowContext(s.ctx, args...).Scan(dest...)
-	if err == sql.ErrNoRows {
+	err = st.QueryRowContext(s.ctx, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
@@ -198,7 +266,7 @@ func (t *txn) find(op, id string, where func(*sight, string) string) (*record, e
 		return nil, err
 	}
 	u, err := uuid.Parse(id)
-	if err != nil {
+	if err != nil || !t.who.Can(Read) { // who may not read is told nothing of what is there
 		return nil, notFound(op, id)
 	}
 	ok, err := t.c.one(`SELECT 1 FROM engram e WHERE e.id = ? AND `+where(v, "e"), []any{u[:]}, new(int))
@@ -215,21 +283,29 @@ func (t *txn) find(op, id string, where func(*sight, string) string) (*record, e
 // collection it is in.
 func (t *txn) writable(op string, r *record) error {
 	v, err := t.seen()
-	if err != nil || len(v.locked) == 0 {
+	if err != nil || len(v.locked) == 0 && v.who.Scope == nil {
 		return err
 	}
 	deny := denied(op, r.id.String(), "you may read this engram but not change it: ask a writer of its context and collections, or create one of your own and link it")
-	if v.locked[r.contextRow] {
+	if v.locked[r.contextRow] || !v.inScope(Context, r.context) {
 		return deny
 	}
-	groups, err := collect(t.c, single[int64], `SELECT DISTINCT grp FROM member WHERE engram = ? AND dead = 0`, r.row)
+	type group struct {
+		row  int64
+		name string
+	}
+	groups, err := collect(t.c, func(r *sql.Rows) (g group, err error) { err = r.Scan(&g.row, &g.name); return },
+		`SELECT DISTINCT g.row, g.name FROM member m JOIN grp g ON g.row = m.grp WHERE m.engram = ? AND m.dead = 0`, r.row)
 	if err != nil {
 		return err
 	}
 	for _, g := range groups {
-		if v.locked[g] {
+		if v.locked[g.row] || !v.inScope(Collection, g.name) {
 			return deny
 		}
+	}
+	if len(groups) == 0 && v.who.Scope != nil && v.who.Scope.WriteCollections != nil {
+		return deny
 	}
 	return nil
 }
@@ -238,8 +314,14 @@ func (t *txn) writable(op string, r *record) error {
 // One that does not exist yet is made open to the space, so anyone may.
 func (t *txn) mayWrite(op string, kind GroupKind, name string) error {
 	v, err := t.seen()
-	if err != nil || name == "" || len(v.locked) == 0 {
+	if err != nil {
 		return err
+	}
+	if !v.inScope(kind, name) {
+		return denied(op, fmt.Sprintf("%s %q", kind, name), "the agent's manifest does not list it under write: use one that it lists")
+	}
+	if name == "" || len(v.locked) == 0 {
+		return nil
 	}
 	var row int64
 	if _, err := t.c.one(`SELECT row FROM grp WHERE kind = ? AND name = ?`, []any{string(kind), name}, &row); err != nil {

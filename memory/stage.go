@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -65,7 +66,7 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 	}
 	next := stagedMutation{st.named(m), who, req}
 	err = st.s.write(ctx, op, who, func(t *txn) error {
-		if err := st.replay(t); err != nil {
+		if err := st.replay(t, st.concerning(next)); err != nil {
 			return err
 		}
 		if out, err = st.run(t, next); err != nil {
@@ -93,9 +94,93 @@ func (st *Stage) named(m Mutation) Mutation {
 	return m
 }
 
-// replay makes the staged mutations again.
-func (st *Stage) replay(t *txn) error {
-	for _, m := range st.staged {
+// Mark is where the stage stands, for Back.
+func (st *Stage) Mark() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.staged)
+}
+
+// Back drops what was staged since a Mark: what an inner caller did that then
+// failed.
+func (st *Stage) Back(mark int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, m := range st.staged[min(mark, len(st.staged)):] {
+		st.count -= len(m.Changes)
+	}
+	st.staged = st.staged[:min(mark, len(st.staged))]
+}
+
+// concerning are the staged mutations that next may have to do with: those
+// that share an engram, or a possible duplicate, with it or with one of them,
+// and all that change groups or globals. The others need not be made again to
+// know what next would do.
+func (st *Stage) concerning(next stagedMutation) []stagedMutation {
+	marks := make([]map[string]bool, len(st.staged))
+	for i := range st.staged {
+		marks[i] = st.staged[i].concerns()
+	}
+	reached := next.concerns()
+	in := make([]bool, len(st.staged))
+	for i := len(marks) - 1; i >= 0; i-- {
+		for k := range marks[i] {
+			if in[i] = in[i] || k == "" || reached[k]; in[i] {
+				break
+			}
+		}
+		if in[i] {
+			maps.Copy(reached, marks[i])
+		}
+	}
+	var out []stagedMutation
+	for i, m := range st.staged {
+		if in[i] {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// concerns are the engrams that a mutation names, the content of what it
+// creates, and "" for changes that bear on all.
+func (m stagedMutation) concerns() map[string]bool {
+	out := map[string]bool{}
+	for _, c := range m.Changes {
+		switch c := c.(type) {
+		case Create:
+			out[c.staged.String()], out["content:"+c.Content] = true, true
+			for _, l := range c.Links {
+				out[l.To] = true
+			}
+		case Update:
+			out[c.ID] = true
+			if c.Content != nil {
+				out["content:"+*c.Content] = true
+			}
+		case Forget:
+			out[c.ID] = true
+		case Restore:
+			out[c.ID] = true
+		case Purge:
+			out[c.ID] = true
+		case SetLink:
+			out[c.From], out[c.To] = true, true
+		case Unlink:
+			out[c.From], out[c.To] = true, true
+		default:
+			out[""] = true
+		}
+	}
+	if m.req != nil {
+		out["request:"+m.req.id.String()] = true
+	}
+	return out
+}
+
+// replay makes staged mutations again.
+func (st *Stage) replay(t *txn, staged []stagedMutation) error {
+	for _, m := range staged {
 		if _, err := st.run(t, m); err != nil {
 			return err
 		}
@@ -118,7 +203,7 @@ func (st *Stage) view(ctx context.Context, op string, who Principal, f func(*vie
 		return false, nil
 	}
 	return true, st.s.write(ctx, op, who, func(t *txn) error {
-		if err := st.replay(t); err != nil {
+		if err := st.replay(t, st.staged); err != nil {
 			return err
 		}
 		seen, err := look(t.c, who, time.Now().UnixMilli())
@@ -142,7 +227,7 @@ func (st *Stage) Commit(ctx context.Context) error {
 		return nil
 	}
 	op := st.staged[0].Changes[0].verb()
-	err := st.s.write(ctx, op, st.staged[0].who, st.replay)
+	err := st.s.write(ctx, op, st.staged[0].who, func(t *txn) error { return st.replay(t, st.staged) })
 	st.done = err == nil
 	return err
 }

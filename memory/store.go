@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -219,7 +220,11 @@ func (s *Store) openDBs(ctx context.Context) (err error) {
 		s.conn = &conn{c: c, stmts: map[string]*sql.Stmt{}}
 		_ = os.Chmod(s.path, 0o600) // best effort where modes exist
 	}
-	if s.readDB, err = sql.Open("sqlite", s.dsn("&_pragma=query_only(1)&_pragma=cache_size(-4000)")); err != nil {
+	pragmas := "&_pragma=query_only(1)&_pragma=cache_size(-4000)"
+	if s.opt.ReadOnly && s.frozen() {
+		pragmas += "&immutable=1"
+	}
+	if s.readDB, err = sql.Open("sqlite", s.dsn(pragmas)); err != nil {
 		return err
 	}
 	s.readDB.SetMaxOpenConns(max(4, 2*runtime.GOMAXPROCS(0)))
@@ -229,6 +234,21 @@ func (s *Store) openDBs(ctx context.Context) (err error) {
 		return err
 	}
 	return s.readDB.QueryRowContext(ctx, `SELECT origin FROM space`).Scan(&s.origin)
+}
+
+// frozen reports whether the file lies on a read-only disk and is complete
+// without its log. SQLite must be told so: to read a file with a log otherwise,
+// it has to write beside it.
+func (s *Store) frozen() bool {
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err == nil {
+		_ = f.Close()
+	}
+	if !errors.Is(err, syscall.EROFS) {
+		return false
+	}
+	log, err := os.Stat(s.path + "-wal")
+	return err != nil || log.Size() == 0
 }
 
 // retryBusy repeats f while another process is in the way: switching to WAL

@@ -198,7 +198,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, o ImportOptions) (done 
 				o.Progress(done)
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return done, nil
 		}
 		if err != nil {
@@ -222,7 +222,7 @@ type lineReader struct {
 func (l *lineReader) batch(n int) (batch []numbered, err error) {
 	for len(batch) < n {
 		raw, err := l.line()
-		if err != nil && (err != io.EOF || len(raw) == 0) {
+		if err != nil && (!errors.Is(err, io.EOF) || len(raw) == 0) {
 			return batch, err
 		}
 		l.no++
@@ -289,8 +289,8 @@ func (im *importer) take(t *txn, batch []numbered, done *Imported) error {
 }
 
 func atLine(err error, no int64) error {
-	e, ok := err.(*Error)
-	if !ok {
+	var e *Error
+	if !errors.As(err, &e) {
 		return err
 	}
 	at := *e
@@ -306,7 +306,7 @@ func (im *importer) line(t *txn, l transferLine, done *Imported) error {
 		l.Link.From, l.Link.To = im.here(l.Link.From), im.here(l.Link.To)
 		_, err := SetLink{Link: *l.Link}.plan(t)
 		var own *Error
-		if errors.As(err, &own) && own.Kind == ErrNotFound { // an end is forgotten or purged here
+		if errors.As(err, &own) && errors.Is(own, ErrNotFound) { // an end is forgotten or purged here
 			return nil
 		}
 		if err == nil {

@@ -266,41 +266,53 @@ func (s *Store) syncIndex(ctx context.Context) error {
 	}
 }
 
-// nearest returns the k engrams nearest to text in meaning, as rows and
-// cosines. why is set when meaning cannot be had for now.
-func (s *Store) nearest(ctx context.Context, text string, k int, allow []uint64) (rows []int64, scores []float32, why string, err error) {
+// near is what vectors say of a query.
+type near struct {
+	query   []float32 // its own vector; nil when there is none
+	rows    []int64   // the engrams nearest to it, best first
+	cosines []float32
+	why     string // meaning cannot be had for now
+}
+
+// nearest finds the k engrams nearest to text in meaning.
+func (s *Store) nearest(ctx context.Context, text string, k int, allow []uint64) (n near, err error) {
 	x := &s.vectors
 	if x.index == nil {
-		return nil, nil, "", nil
+		return n, nil
 	}
 	select {
 	case <-x.loaded:
 	case <-time.After(s.opt.indexWait()):
-		return nil, nil, "vectors are still loading: found by words only", nil
+		n.why = "vectors are still loading: found by words only"
+		return n, nil
 	case <-ctx.Done():
-		return nil, nil, "", ctx.Err()
+		return n, ctx.Err()
 	}
 	if x.model.Load() == 0 {
-		return nil, nil, "this space uses another embedding model: found by words only; run 'engram-mcp doctor'", nil
+		n.why = "this space uses another embedding model: found by words only; run 'engram-mcp doctor'"
+		return n, nil
 	}
 	if ready, left, total, err := s.modelReady(ctx); err != nil {
-		return nil, nil, "", err
+		return n, err
 	} else if !ready {
-		return nil, nil, progressNote(left, total), nil
+		n.why = progressNote(left, total)
+		return n, nil
 	}
 	if err := s.syncIndex(ctx); err != nil {
-		return nil, nil, "", err
+		return n, err
 	}
 	vecs, err := s.opt.Embedder.Embed(ctx, []string{text})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, nil, "", ctx.Err()
+			return n, ctx.Err()
 		}
 		s.opt.Log("query not embedded", "err", err)
-		return nil, nil, "the embedder does not answer: found by words only; run 'engram-mcp doctor'", nil
+		n.why = "the embedder does not answer: found by words only; run 'engram-mcp doctor'"
+		return n, nil
 	}
-	rows, scores, err = x.index.Nearest(ctx, vecs[0], k, allow)
-	return rows, scores, "", err
+	n.query = vecs[0]
+	n.rows, n.cosines, err = x.index.Nearest(ctx, n.query, k, allow)
+	return n, err
 }
 
 // modelReady reports whether every engram has had a vector of our model, and

@@ -236,7 +236,11 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	if len(m.Changes) > MaxBatch {
 		return nil, invalid(op, fmt.Sprintf("%d items, the most is %d", len(m.Changes), MaxBatch), "split the call into several")
 	}
-	who, err := s.caller(ctx, op, Write)
+	need := Write
+	if _, state := m.Changes[0].(SetGlobals); state && len(m.Changes) == 1 {
+		need = Read
+	}
+	who, err := s.caller(ctx, op, need)
 	if err != nil {
 		return nil, err
 	}
@@ -307,8 +311,8 @@ func (t *txn) mutate(m Mutation, req *request) ([]Result, error) {
 
 // atItem says which item of a batch an error is about.
 func atItem(err error, i, n int) error {
-	e, ok := err.(*Error)
-	if !ok || n == 1 {
+	var e *Error
+	if n == 1 || !errors.As(err, &e) {
 		return err
 	}
 	at := *e

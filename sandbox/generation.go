@@ -59,12 +59,16 @@ func (g *generation) offer(capable []Action) error {
 	return nil
 }
 
+// setupTime is what initializing may take at least: a hook's time limit is
+// made for calls, not for starting a language's runtime.
+const setupTime = 2 * time.Second
+
 func (g *generation) initialize(ctx context.Context, stats Stats) error {
 	value, _, err := g.m.globals.load(ctx, g.man.Name)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.man.Limits.Time())
+	ctx, cancel := context.WithTimeout(ctx, max(g.man.Limits.Time(), setupTime))
 	defer cancel()
 	return g.agent.Initialize(ctx, &Context{ID: g.man.Name, Globals: value, Capabilities: sortedGrants(&g.man), Stats: stats})
 }
@@ -213,20 +217,20 @@ func known(err error) error {
 }
 
 func hintFor(kind error, man *Manifest) string {
-	switch kind {
-	case ErrFuel:
+	switch {
+	case errors.Is(kind, ErrFuel):
 		return "ask for less at once, or raise limits.fuel or limits.host_calls in the manifest"
-	case ErrMemory:
+	case errors.Is(kind, ErrMemory):
 		return "ask for less at once, or raise limits.memory_mib in the manifest"
-	case ErrOutput:
+	case errors.Is(kind, ErrOutput):
 		return "let the agent return less, as JSON, or raise limits.output_kib in the manifest"
-	case ErrUnknownAction:
+	case errors.Is(kind, ErrUnknownAction):
 		return "its actions: " + shorten(actionNames(man.Actions), 400)
-	case ErrDenied:
+	case errors.Is(kind, ErrDenied):
 		return "grant it in the manifest, and call as somebody who has the right; granted: " + shorten(strings.Join(sortedGrants(man), ", "), 400)
-	case ErrFailed:
+	case errors.Is(kind, ErrFailed):
 		return "the message is the agent's own; its logs may say more"
-	case ErrConflict:
+	case errors.Is(kind, ErrConflict):
 		return "call again"
 	}
 	return "this is a fault of the agent; its logs may say more"

@@ -65,11 +65,12 @@ type Manager struct {
 
 // A slot is a name: what stays when its code is replaced.
 type slot struct {
-	current    *generation
-	number     int // of the current generation
-	statsMu    sync.Mutex
-	stats      Stats
-	generation sync.Mutex // held while a load replaces the code
+	loading sync.Mutex // held while code is loaded
+	current *generation
+	number  int // of the current generation
+
+	statsMu sync.Mutex
+	stats   Stats
 }
 
 // A Listing describes a loaded agent.
@@ -104,34 +105,42 @@ func (m *Manager) Load(ctx context.Context, man Manifest, code []byte) (Listing,
 	if err != nil {
 		return Listing{}, fail(err)
 	}
-	s.generation.Lock()
-	defer s.generation.Unlock()
+	defer s.loading.Unlock()
 	g, err := m.build(ctx, man, code, s.snapshot())
 	if err != nil {
 		m.release(man.Name, s)
 		return Listing{}, fail(err)
 	}
-	m.mu.Lock()
-	if m.closed || m.agents[man.Name] != s {
-		m.mu.Unlock()
+	old, err := m.publish(s, g)
+	if err != nil {
 		_ = g.agent.Close(context.WithoutCancel(ctx))
-		return Listing{}, fail(ErrClosed)
+		return Listing{}, fail(err)
 	}
-	old := s.current
-	s.current = g
-	s.number++
-	g.number = s.number
-	m.live.Add(1)
-	g.done = m.live.Done
-	m.mu.Unlock()
 	if old != nil {
 		old.retire()
 	}
 	return m.listing(s, g), nil
 }
 
-// reserve returns the slot of a name, new if need be.
+// reserve returns the slot of a name, new if need be, for one load at a time.
 func (m *Manager) reserve(name string) (*slot, error) {
+	for {
+		s, err := m.slot(name)
+		if err != nil {
+			return nil, err
+		}
+		s.loading.Lock()
+		m.mu.Lock()
+		still := m.agents[name] == s
+		m.mu.Unlock()
+		if still {
+			return s, nil
+		}
+		s.loading.Unlock() // another load failed, or the agent was unloaded
+	}
+}
+
+func (m *Manager) slot(name string) (*slot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -146,6 +155,30 @@ func (m *Manager) reserve(name string) (*slot, error) {
 		m.agents[name] = s
 	}
 	return s, nil
+}
+
+// publish makes a generation the current one of its slot and returns the one
+// before. A load that an unload overtook comes after it.
+func (m *Manager) publish(s *slot, g *generation) (old *generation, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := g.man.Name
+	switch {
+	case m.closed:
+		return nil, ErrClosed
+	case m.agents[name] == nil:
+		m.agents[name] = s
+		s.current = nil
+	case m.agents[name] != s:
+		return nil, &Error{Kind: ErrConflict, Err: errors.New("it was unloaded and loaded again meanwhile"), Hint: "load it again if this version is the right one"}
+	}
+	old = s.current
+	s.current = g
+	s.number++
+	g.number = s.number
+	m.live.Add(1)
+	g.done = m.live.Done
+	return old, nil
 }
 
 // release forgets a name for which nothing was ever loaded.
@@ -309,7 +342,7 @@ func sortedGrants(man *Manifest) []string {
 func loadError(name string) func(error) error {
 	return func(err error) error {
 		e := &Error{Op: "load", Agent: shorten(Clean(name), 60), Kind: ErrBadAgent, Err: err, Hint: HintOf(err)}
-		for _, k := range []error{ErrClosed, ErrBusy, ErrBadAgent, context.Canceled} {
+		for _, k := range []error{ErrClosed, ErrBusy, ErrConflict, ErrBadAgent, context.Canceled} {
 			if errors.Is(err, k) {
 				e.Kind = k
 				break

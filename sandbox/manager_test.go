@@ -460,3 +460,54 @@ func TestOnceLeavesNothingBehind(t *testing.T) {
 		t.Errorf("globals %s", c.Globals)
 	}
 }
+
+func TestPanicInTheHostIsKeptFromTheAgent(t *testing.T) {
+	f := &fake{acts: map[string]func(context.Context, Call) (Result, error){
+		"ask": func(ctx context.Context, c Call) (Result, error) {
+			_, err := c.Host(ctx, "engram_create", nil)
+			return Result{}, err
+		},
+	}}
+	m := NewManager(Options{}, f)
+	load(t, m, f.manifest("a"))
+	_, err := m.Run(t.Context(), "a", Call{Action: "ask", Host: func(context.Context, string, []byte) ([]byte, error) { panic("a secret path") }})
+	if !errors.Is(err, ErrFailed) || strings.Contains(err.Error(), "secret") || HintOf(err) == "" {
+		t.Error(err)
+	}
+}
+
+// Loads, unloads and calls of one name in any order leave nothing behind.
+func TestConcurrentLoadsOfOneName(t *testing.T) {
+	f := &fake{acts: map[string]func(context.Context, Call) (Result, error){"count": count}}
+	m := NewManager(Options{Queue: 100}, f)
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			var err error
+			switch i % 4 {
+			case 0:
+				_, err = m.Load(t.Context(), f.manifest("a"), []byte("code"))
+			case 1:
+				if _, err = m.Load(t.Context(), f.manifest("a"), []byte("broken")); errors.Is(err, ErrBadAgent) {
+					err = nil
+				}
+			case 2:
+				err = m.Unload(t.Context(), "a")
+			case 3:
+				for err = ErrConflict; errors.Is(err, ErrConflict); {
+					_, err = m.Run(t.Context(), "a", Call{Action: "count"})
+				}
+			}
+			if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict) {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := m.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := f.open.Load(); n != 0 {
+		t.Errorf("%d agents are open", n)
+	}
+}

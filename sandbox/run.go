@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -252,7 +253,7 @@ func (f *frame) explain(ctx context.Context, err, hostErr error) error {
 	detail := err
 	if e != nil {
 		detail = e.Err
-	} else if err == kind {
+	} else if err == kind { //nolint:errorlint // nothing is known beyond the sentinel itself
 		detail = nil
 	}
 	hint := HintOf(err)
@@ -325,6 +326,18 @@ func (f *frame) dispatch(ctx context.Context, op string, in []byte) ([]byte, err
 	case !json.Valid(in):
 		return nil, fail(ErrFailed, "send the tool's arguments as a JSON object", "the input is not JSON")
 	}
+	return f.callHost(ctx, op, in)
+}
+
+// callHost calls the host and keeps a panic in it from the agent, whose
+// runtime might pass its text on.
+func (f *frame) callHost(ctx context.Context, op string, in []byte) (out []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("host panicked", "op", op, "agent", f.g.man.Name, "panic", p, "stack", string(debug.Stack()))
+			out, err = nil, &Error{Op: "call " + op, Agent: f.g.man.Name, Kind: ErrFailed, Err: errors.New("internal error"), Hint: "report it; the server's log has the details"}
+		}
+	}()
 	return f.call.Host(ctx, op, in)
 }
 

@@ -92,7 +92,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.statsTool),
 		New(Tool{
 			Name: "agent_install", Title: "Install an agent", Profile: ProfileAgents, Needs: memory.Admin, Destructive: true, Idempotent: true,
-			Description: "Install sandboxed code (wasm, lua or js) as an agent. The manifest names it, its actions and the tools it may call (grants); it may lie inside a Wasm module. No files, network or environment. Hooks, schedules and programs are installed from the command line only.",
+			Description: "Install sandboxed code (a Wasm module) as an agent. The manifest names it, its actions and the tools it may call (grants); it may lie inside a Wasm module. No files, network or environment.",
 		}, a.installTool),
 		New(Tool{
 			Name: "agent_remove", Title: "Remove an agent", Profile: ProfileAgents, Needs: memory.Admin, Destructive: true, Idempotent: true,
@@ -176,7 +176,34 @@ func (ag *agent) principal(ctx context.Context) memory.Principal {
 	who, _ := memory.PrincipalFrom(ctx)
 	who.Rights = everyRight(who.Rights) & everyRight(ag.row.Installer.Rights)
 	who.Trust = memory.TrustAgent
+	who.Scope = narrower(who.Scope, ag.manifest)
 	return who
+}
+
+// narrower is the scope of an agent that is run under another one: what both
+// allow.
+func narrower(outer *memory.Scope, m sandbox.Manifest) *memory.Scope {
+	s := memory.Scope{}
+	if outer != nil {
+		s = *outer
+	}
+	narrow := func(have *[]string, list []string) {
+		switch {
+		case len(list) == 0:
+		case *have == nil:
+			*have = list
+		default:
+			*have = slices.DeleteFunc(slices.Clone(*have), func(name string) bool { return !slices.Contains(list, name) })
+		}
+	}
+	narrow(&s.ReadContexts, m.Contexts.Read)
+	narrow(&s.WriteContexts, m.Contexts.Write)
+	narrow(&s.ReadCollections, m.Collections.Read)
+	narrow(&s.WriteCollections, m.Collections.Write)
+	if s.ReadContexts == nil && s.WriteContexts == nil && s.ReadCollections == nil && s.WriteCollections == nil {
+		return nil
+	}
+	return &s
 }
 
 // everyRight spells out what Owner includes.

@@ -160,7 +160,7 @@ func TestAgents_WhatCannotBeInstalledOverMCP(t *testing.T) {
 	}
 	for name, edit := range map[string]args{
 		"unknown tool": {"grants": []string{"engram_serch"}}, "cannot be undone": {"grants": []string{"agent_install"}},
-		"scope": {"contexts": args{"read": []string{"x"}}}, "reserved": {"name": "engram"}, "runtime that is not there": {"runtime": "lua"},
+		"reserved": {"name": "engram"}, "runtime that is not there": {"runtime": "lua"},
 		"combinator": {"actions": []args{{"name": "go", "input_schema": args{"type": "object", "anyOf": []any{}}}}},
 		"reference":  {"actions": []args{{"name": "go", "input_schema": args{"type": "object", "properties": args{"a": args{"$ref": "#"}}}}}},
 		"no schema":  {"actions": []args{{"name": "go", "output_schema": args{"type": "object", "minLength": "x"}}}},
@@ -533,7 +533,7 @@ func TestAgents_NestedCallsCommitTogether(t *testing.T) {
 		t.Errorf("%v", hits)
 	}
 
-	// An inner call that fails after it has written takes the outer one along.
+	// An inner call that fails takes back what it wrote, and that alone.
 	w.rt.acts["inner"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
 		if _, err := call("engram_create", args{"content": "half"}); err != nil {
 			return nil, err
@@ -541,14 +541,21 @@ func TestAgents_NestedCallsCommitTogether(t *testing.T) {
 		return nil, errors.New("no")
 	}
 	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		if _, err := call("engram_create", args{"content": "before"}); err != nil {
+			return nil, err
+		}
 		_, _ = call("agent_run", args{"agent": "within", "action": "inner"})
-		return nil, nil
+		_, err := call("engram_create", args{"content": "after"})
+		return nil, err
 	}
-	if text, kind := w.refused(ctx, "agent_run", args{"agent": "around", "action": "go"}); kind != "conflict" || !strings.Contains(text, "failed after it had written") {
-		t.Error(text)
+	w.run(ctx, "around", nil)
+	var left []string
+	for _, h := range w.call(ctx, "engram_search", args{})["hits"].([]any) {
+		left = append(left, at(t, h, "content").(string))
 	}
-	if hits := w.call(ctx, "engram_search", args{})["hits"].([]any); len(hits) != 1 {
-		t.Errorf("%v", hits)
+	slices.Sort(left)
+	if !slices.Equal(left, []string{"after", "before", "from inside"}) {
+		t.Errorf("%q", left)
 	}
 }
 
@@ -586,5 +593,62 @@ func TestAgents_AreClosed(t *testing.T) {
 	}
 	if _, kind := w.refused(w.admin(), "agent_run", args{"agent": "tidy", "action": "go"}); kind != "closed" {
 		t.Error(kind)
+	}
+}
+
+// A manifest may narrow its agent to contexts and collections; an agent that
+// is run by another one stays within both.
+func TestAgents_StayWithinTheirManifest(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.admin()
+	w.create(ctx, args{"content": "lantern in the open", "context": "open"})
+	secret := w.create(ctx, args{"content": "lantern in the vault", "context": "vault"})
+	count := func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		out, err := call("engram_search", args{"query": "lantern"})
+		if err != nil {
+			return nil, err
+		}
+		return len(out["hits"].([]any)), nil
+	}
+	w.rt.acts["count"], w.rt.acts["go"] = count, count
+	actions := []args{{"name": "go"}, {"name": "count"}}
+	w.install(ctx, "wide", args{"actions": actions})
+	w.install(ctx, "narrow", args{"actions": actions, "contexts": args{"read": []string{"open"}, "write": []string{"open"}}})
+	if a, b := w.run(ctx, "wide", nil)["output"], w.run(ctx, "narrow", nil)["output"]; a != 2.0 || b != 1.0 {
+		t.Errorf("wide finds %v, narrow %v; want 2 and 1", a, b)
+	}
+	for what, do := range map[string]func(call func(string, any) (args, error)) error{
+		"read": func(call func(string, any) (args, error)) error {
+			out, err := call("engram_get", args{"ids": secret})
+			if err == nil && len(out["engrams"].([]any)) == 0 {
+				err = errors.New("missing")
+			}
+			return err
+		},
+		"update": func(call func(string, any) (args, error)) error {
+			_, err := call("engram_update", args{"id": secret, "content": "x"})
+			return err
+		},
+		"create": func(call func(string, any) (args, error)) error {
+			_, err := call("engram_create", args{"content": "y", "context": "vault"})
+			return err
+		},
+		"run a wider one": func(call func(string, any) (args, error)) error {
+			out, err := call("agent_run", args{"agent": "wide", "action": "count"})
+			if err == nil && out["output"] == 1.0 {
+				err = errors.New("as narrow as its caller")
+			}
+			return err
+		},
+	} {
+		var got error
+		w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+			got = do(call)
+			return nil, nil
+		}
+		w.run(ctx, "narrow", nil)
+		if got == nil {
+			t.Errorf("narrow may %s outside its contexts", what)
+		}
 	}
 }

@@ -92,7 +92,6 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 	case len(all) == 0:
 		return createOut{}, invalid("", "content is missing", `e.g. "content": "Ada prefers tea"`)
 	}
-	now := time.Now()
 	caller, _ := memory.PrincipalFrom(ctx)
 	blind := !caller.Can(memory.Read)
 	changes := make([]memory.Change, len(all))
@@ -101,7 +100,7 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 			return createOut{}, denied("missing right read", "leave links out: they would tell what is there")
 		}
 		e.AllowDuplicate = e.AllowDuplicate || blind // a duplicate would tell, too
-		changes[i] = e.change(now)
+		changes[i] = e.change()
 	}
 	results, err := do(ctx, s, in.RequestID, changes)
 	if err != nil {
@@ -114,14 +113,14 @@ func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error
 	return out, nil
 }
 
-func (e newEngram) change(now time.Time) memory.Create {
+func (e newEngram) change() memory.Create {
 	c := memory.Create{
 		Content: e.Content, Kind: e.Kind, Source: e.Source, Confidence: e.Confidence, Importance: e.Importance,
 		Tags: e.Tags, Metadata: json.RawMessage(e.Metadata), Context: e.Context, Collections: e.Collections,
 		ValidFrom: e.ValidFrom, ValidTo: e.ValidTo, AllowDuplicate: e.AllowDuplicate,
 	}
 	if e.TTLSeconds != nil {
-		c.ExpiresAt = expiry(now, *e.TTLSeconds)
+		c.TTL = lifetime(*e.TTLSeconds)
 	}
 	for _, l := range e.Links {
 		c.Links = append(c.Links, memory.Link{To: l.To, Relation: l.Relation, Weight: weight(l.Weight)})
@@ -129,14 +128,14 @@ func (e newEngram) change(now time.Time) memory.Create {
 	return c
 }
 
-// expiry is now and so many seconds; what lies beyond the year 9999 is cut to
-// the last second that can be written.
-func expiry(now time.Time, seconds float64) time.Time {
-	end := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-	if seconds >= end.Sub(now).Seconds() {
-		return end
+// lifetime is a time to live in seconds; more than a century is a century, which
+// is as good as for ever and can be added to any date.
+func lifetime(seconds float64) time.Duration {
+	const century = 100 * 365 * 24 * time.Hour
+	if seconds >= century.Seconds() {
+		return century
 	}
-	return now.Add(time.Duration(seconds * float64(time.Second))).UTC()
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // weight is w, or that of a link that says nothing of it.
@@ -194,11 +193,8 @@ func update(ctx context.Context, s *memory.Store, in updateIn) (engramOut, error
 		Context: in.Context, Collections: in.Collections, ValidFrom: in.ValidFrom, ValidTo: in.ValidTo,
 	}
 	if in.TTLSeconds != nil {
-		var t time.Time
-		if *in.TTLSeconds > 0 {
-			t = expiry(time.Now(), *in.TTLSeconds)
-		}
-		u.ExpiresAt = &t
+		ttl := lifetime(*in.TTLSeconds)
+		u.TTL = &ttl
 	}
 	results, err := do(ctx, s, in.RequestID, []memory.Change{u})
 	if err != nil {

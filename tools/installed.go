@@ -321,11 +321,6 @@ func (a *Agents) check(m *sandbox.Manifest) error {
 			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
 		}
 	}
-	for key, s := range map[string]sandbox.Scope{"collections": m.Collections, "contexts": m.Contexts} {
-		if len(s.Read)+len(s.Write) > 0 {
-			return bad(key+" cannot be narrowed for an agent", "leave it out; who may call the agent, and what, follows from the lists of the groups themselves")
-		}
-	}
 	_, err := actionsOf(*m)
 	return err
 }

@@ -4,41 +4,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 
 	"engram-mcp/memory"
 	"engram-mcp/sandbox"
 )
 
-// A stage holds what the call of an agent writes until the call ends: then all
-// of it takes effect, or none. Calls within the call write into the same
-// stage, and take effect with it.
-type stage struct {
-	writes *memory.Stage
-
-	mu      sync.Mutex
-	count   int                      // mutations staged
-	spoiled bool                     // a call within failed after it had written
-	globals map[string]stagedGlobals // by agent
-}
-
-type stagedGlobals struct {
-	value    json.RawMessage
-	revision int64 // that it replaces; negative replaces any
-}
-
 type stageKey struct{}
 
-func stageOf(ctx context.Context) *stage {
-	st, _ := ctx.Value(stageKey{}).(*stage)
+// stageOf is the stage of the agent's call that ctx belongs to, or nil.
+func stageOf(ctx context.Context) *memory.Stage {
+	st, _ := ctx.Value(stageKey{}).(*memory.Stage)
 	return st
 }
 
-// begin opens the stage of a call, as sandbox.Options.Begin asks.
+// begin opens the stage of a call, as sandbox.Options.Begin asks: what an agent
+// writes is held until its call ends, and then all of it takes effect or none.
+// A call within a call writes into the same stage, and takes back its own part
+// alone when it fails.
 func (a *Agents) begin(ctx context.Context) (staged context.Context, commit func(context.Context) error, rollback func()) {
 	if outer := stageOf(ctx); outer != nil {
-		before := outer.mutations()
-		return ctx, func(context.Context) error { return nil }, func() { outer.spoil(before) }
+		mark := outer.Mark()
+		return ctx, func(context.Context) error { return nil }, func() { outer.Back(mark) }
 	}
 	store, release, err := a.open(ctx)
 	if err != nil { // nothing can be staged, so nothing may run
@@ -46,56 +32,17 @@ func (a *Agents) begin(ctx context.Context) (staged context.Context, commit func
 		end(err)
 		return ended, func(context.Context) error { return err }, func() {}
 	}
-	st := &stage{globals: map[string]stagedGlobals{}}
-	staged, st.writes = store.Stage(context.WithValue(ctx, stageKey{}, st))
+	staged, st := store.Stage(ctx)
 	commit = func(context.Context) error {
 		defer release()
-		return a.committed(ctx, st.commit(ctx, store))
+		return a.committed(ctx, st.Commit(ctx))
 	}
-	return staged, commit, release
-}
-
-func (st *stage) mutations() int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.count
-}
-
-// spoil notes that a call within failed, if it has written something: its
-// writes cannot be told from the others, so that none of them may take effect.
-func (st *stage) spoil(before int) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.spoiled = st.spoiled || st.count > before
-}
-
-// commit makes what is staged take effect: the globals first, which are put
-// back if the writes then fail.
-func (st *stage) commit(ctx context.Context, s *memory.Store) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.spoiled {
-		return &memory.Error{Kind: memory.ErrConflict, Ref: "an agent that it ran failed after it had written", Hint: "let the outer agent fail when an inner one does"}
-	}
-	undo, err := keepGlobals(ctx, s, st.globals)
-	if err == nil {
-		err = st.writes.Commit(ctx)
-	}
-	if err != nil {
-		undo()
-	}
-	return err
+	return context.WithValue(staged, stageKey{}, st), commit, release
 }
 
 // do makes changes in one transaction, or stages them when an agent makes them.
 func do(ctx context.Context, s *memory.Store, requestID string, changes []memory.Change) ([]memory.Result, error) {
-	results, err := s.Do(ctx, memory.Mutation{RequestID: requestID, Changes: changes})
-	if st := stageOf(ctx); st != nil && err == nil {
-		st.mu.Lock()
-		st.count++
-		st.mu.Unlock()
-	}
-	return results, err
+	return s.Do(ctx, memory.Mutation{RequestID: requestID, Changes: changes})
 }
 
 // unstaged refuses what cannot be taken back when the call of an agent fails.
@@ -130,54 +77,24 @@ func (s agentState) Globals(ctx context.Context, agent string) (json.RawMessage,
 		return nil, 0, err
 	}
 	defer release()
-	g, err := globalsOf(ctx, store, agent)
-	return g.value, g.revision, err
+	rows, err := store.Agents(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, r := range rows {
+		if r.Name == agent {
+			return r.Globals, r.Revision, nil
+		}
+	}
+	return nil, 0, &memory.Error{Kind: memory.ErrNotFound, Ref: "agent " + quote(agent), Hint: "it has been removed: agent_list shows what is installed"}
 }
 
 func (s agentState) SetGlobals(ctx context.Context, agent string, value json.RawMessage, version int64) error {
-	st := stageOf(ctx)
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.globals[agent] = stagedGlobals{value, version}
-	return nil
-}
-
-// keepGlobals stores the globals of agents, and returns how to take that back.
-func keepGlobals(ctx context.Context, s *memory.Store, all map[string]stagedGlobals) (undo func(), err error) {
-	var undos []func()
-	undo = func() {
-		for _, f := range undos {
-			f()
-		}
-	}
-	for _, name := range sortedKeys(all) {
-		before, err := globalsOf(ctx, s, name)
-		if err != nil {
-			return undo, err
-		}
-		g := all[name]
-		if g.revision < 0 {
-			g.revision = before.revision
-		}
-		if err := s.SetGlobals(ctx, name, g.value, g.revision); err != nil {
-			return undo, err
-		}
-		undos = append(undos, func() { // another call may have changed them since; then theirs stay
-			_ = s.SetGlobals(context.WithoutCancel(ctx), name, before.value, g.revision+1)
-		})
-	}
-	return undo, nil
-}
-
-func globalsOf(ctx context.Context, s *memory.Store, name string) (stagedGlobals, error) {
-	rows, err := s.Agents(ctx)
+	store, release, err := s.a.open(ctx)
 	if err != nil {
-		return stagedGlobals{}, err
+		return err
 	}
-	for _, r := range rows {
-		if r.Name == name {
-			return stagedGlobals{r.Globals, r.Revision}, nil
-		}
-	}
-	return stagedGlobals{}, &memory.Error{Kind: memory.ErrNotFound, Ref: "agent " + quote(name), Hint: "it has been removed: agent_list shows what is installed"}
+	defer release()
+	_, err = do(ctx, store, "", []memory.Change{memory.SetGlobals{Agent: agent, Globals: value, Revision: version}})
+	return err
 }

@@ -24,13 +24,8 @@ func newAgent(a *app) *cobra.Command {
 		Long: `An agent is code that others wrote and that runs beside the memory, in a sandbox:
 without files, network or environment, within limits of time, work and memory,
 and with no more of the memory than the tools it was granted.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return usage("say what to do with agents", "see 'engram-mcp agent --help'")
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args: oneOfItsCommands,
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
 	cmd.AddCommand(newAgentInstall(a),
 		&cobra.Command{

@@ -16,7 +16,8 @@ func newBackup(a *app) *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Copy the space to a file, while others work on it",
 		Long: `Copy the space to a new file: everything, with its history, as it is at one
-moment. Others may go on reading and writing meanwhile.`,
+moment. Others may go on reading and writing meanwhile. The code of agents lies
+beside the spaces, in the folder modules, and is not part of it.`,
 		Example: "  engram-mcp backup engram-2026-11-23.db",
 		Args:    exactly(1, "name the file to make"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.backup(cmd.Context(), args[0]) },

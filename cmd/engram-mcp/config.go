@@ -113,6 +113,8 @@ func (s *settings) check() error {
 		return usage("there is no data directory", "name one with --data or ENGRAM_DATA_DIR")
 	case !memory.ValidSpace(s.space):
 		return usage("the space cannot be called "+s.space, `use lower-case letters, digits, "-", "_" and ".", at most 64`)
+	case !slices.Contains([]string{"", string(memory.Full), string(memory.Normal)}, s.durability):
+		return usage("there is no durability "+s.durability, "use full or normal")
 	case !slices.Contains([]string{"static", "openai", "ollama", "none"}, s.embedder):
 		return usage("there is no embedder "+s.embedder, "use static, openai, ollama or none")
 	}

@@ -84,7 +84,7 @@ func (a *app) demo(ctx context.Context, keep string) error {
 	d.ask(ctx, "By meaning, where no word is the same", "coder", searchArgs{Query: "who is the boss during Christmas?", Limit: 1})
 	d.ask(ctx, "", "coder", searchArgs{Query: "when was the website offline?", Limit: 1})
 	d.follow(ctx, "outage")
-	d.ask(ctx, "What holds now before what it superseded", "coder", searchArgs{Query: "where are timetables stored?", Limit: 2})
+	d.ask(ctx, "What holds now before what it superseded", "coder", searchArgs{Query: "timetable database", Limit: 2, Explain: true})
 	d.ask(ctx, "Not everyone may know everything: Mira asks", "mira", searchArgs{Query: "who is going to leave?", Context: "people"})
 	d.ask(ctx, "and an agent asks the same", "coder", searchArgs{Query: "who is going to leave?", Context: "people"})
 	d.run(ctx)
@@ -187,11 +187,20 @@ func (d *demo) ask(ctx context.Context, title, who string, in searchArgs) {
 		d.linef("%s", d.dim("and  "+asked))
 	}
 	for _, h := range out.Hits {
-		d.text(d.green(fmt.Sprintf("%5.2f", h.Score))+"  ", 7, h.Content+" "+d.dim("("+h.Source+", "+day(h.ValidFrom)+")"))
+		d.text(d.green(fmt.Sprintf("%5.2f", h.Score))+"  ", 7, h.Content+" "+d.dim(remark(&h)))
 	}
 	if len(out.Hits) == 0 {
 		d.linef("       %s", d.dim("nothing"))
 	}
+}
+
+// remark is who said it when, and what counted against it.
+func remark(h *hit) string {
+	said := "(" + h.Source + ", " + day(h.ValidFrom)
+	if less := h.Parts["superseded"]; less < 0 {
+		said += fmt.Sprintf("; superseded, %.1f", less)
+	}
+	return said + ")"
 }
 
 // follow shows an engram and what is linked with it, as a tree.

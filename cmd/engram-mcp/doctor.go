@@ -144,9 +144,11 @@ func (d *doctor) data(c *checked) {
 		c.problem("it is not a directory", "name one with --data or ENGRAM_DATA_DIR")
 		return
 	}
-	private(c, d.app.data, info)
+	// Others may look into it: what it holds is closed to them. They may not
+	// put something else in the place of that.
+	guarded(c, d.app.data, info, 0o022)
 	if info, err := os.Stat(d.tokenFile()); err == nil {
-		private(c, d.tokenFile(), info)
+		guarded(c, d.tokenFile(), info, 0o077)
 	}
 	if d.readOnly {
 		return
@@ -160,9 +162,9 @@ func (d *doctor) data(c *checked) {
 	_ = os.Remove(f.Name())
 }
 
-// private finds fault with what others than the owner may read.
-func private(c *checked, path string, info fs.FileInfo) {
-	if open := info.Mode().Perm() & 0o077; open != 0 && runtime.GOOS != "windows" {
+// guarded finds fault with what others than the owner may do to a file.
+func guarded(c *checked, path string, info fs.FileInfo, forbidden fs.FileMode) {
+	if info.Mode().Perm()&forbidden != 0 && runtime.GOOS != "windows" {
 		c.problem(fmt.Sprintf("others may get at %s (mode %04o)", path, info.Mode().Perm()), "run 'chmod go= "+path+"'")
 	}
 }
@@ -175,7 +177,7 @@ func (d *doctor) space(ctx context.Context, name string, c *checked) {
 		c.problem("it cannot be read: "+err.Error(), "'engram-mcp space list' shows what there is")
 		return
 	}
-	private(c, path, info)
+	guarded(c, path, info, 0o077)
 	c.Detail = size(info.Size()) + header(path)
 	if others := holders(path); len(others) > 0 {
 		c.Detail += ", open in " + others[0].String() + ifAny(int64(len(others)-1), " and %s others")

@@ -29,7 +29,7 @@ says what there is on a terminal.`,
 			if isTerminal(a.in) {
 				return a.welcome(cmd.Context())
 			}
-			return a.serveStdio(cmd.Context())
+			return a.serveUnnamed(cmd)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -53,15 +53,28 @@ says what there is on a terminal.`,
 		}
 	}
 	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
-	add("serve", newServe(a), newInstall(a))
-	add("serve", newDemo(a))
-	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
+	add("serve", newServe(a), newInstall(a), newToken(a), newDemo(a))
+	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newEval(a), newVersion(a))
 	root.SetHelpCommandGroupID("care")
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
 		c.Hidden = c.Hidden || c.Name() == "help" // it works, and --help is enough to know
 	}
 	return root
+}
+
+// serveUnnamed is the command serve, with the settings of its own that come
+// from elsewhere than the command line.
+func (a *app) serveUnnamed(root *cobra.Command) error {
+	serve, _, err := root.Find([]string{"serve"})
+	if err != nil {
+		return err
+	}
+	if err := a.resolve(serve); err != nil {
+		return err
+	}
+	serve.SetContext(root.Context())
+	return serve.RunE(serve, nil)
 }
 
 // usageTemplate lists commands by group, a command's own flags, and the global
@@ -97,6 +110,14 @@ func none(cmd *cobra.Command, args []string) error {
 		return usage("'"+cmd.CommandPath()+"' takes no arguments", "see '"+cmd.CommandPath()+" --help'")
 	}
 	return unknownCommand(cmd, args[0])
+}
+
+// oneOfItsCommands refuses whatever is not one of the commands below cmd.
+func oneOfItsCommands(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return usage("say what to do with "+cmd.Name()+"s", "see '"+cmd.CommandPath()+" --help'")
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -113,12 +113,12 @@ func at(v any, path []string) (any, bool) {
 	return v, true
 }
 
-// spoil damage|newer|foreign FILE makes a database unfit to be opened: it
-// overwrites a part in its middle, gives it a schema version that is yet to
+// spoil damage|header|newer|foreign FILE makes a database unfit to be used: it
+// overwrites a part in its middle or its beginning, gives it a schema version that is yet to
 // come, or makes a new file that says it belongs to another program.
 func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: spoil damage|newer|foreign FILE")
+		ts.Fatalf("usage: spoil damage|header|newer|foreign FILE")
 	}
 	path := ts.MkAbs(args[1])
 	if args[0] == "foreign" {
@@ -135,6 +135,8 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 		for i := len(b) / 4; i < len(b)/2; i++ {
 			b[i] = 0xA5
 		}
+	case "header":
+		copy(b, "no database at all")
 	case "newer":
 		binary.BigEndian.PutUint32(b[60:], 99) // user_version
 	default:

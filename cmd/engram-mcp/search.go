@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -103,17 +105,17 @@ func (p *printer) hit(h *hit) {
 // parts is what a score adds up from, the largest part first.
 func parts(of map[string]float64) string {
 	names := slices.SortedFunc(maps.Keys(of), func(x, y string) int {
-		if of[x] != of[y] {
-			if of[x] > of[y] {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(x, y)
+		return cmp.Or(cmp.Compare(of[y], of[x]), strings.Compare(x, y))
 	})
-	texts := make([]string, len(names))
+	var b strings.Builder
 	for i, n := range names {
-		texts[i] = fmt.Sprintf("%s %.3f", n, of[n])
+		switch {
+		case of[n] < 0:
+			b.WriteString(" − ")
+		case i > 0:
+			b.WriteString(" + ")
+		}
+		fmt.Fprintf(&b, "%s %.2f", n, math.Abs(of[n]))
 	}
-	return strings.Join(texts, " + ")
+	return strings.TrimSpace(b.String())
 }

@@ -22,7 +22,8 @@ clients over HTTP.
 
 Several processes may serve one space at once: what one writes, the others find.
 Over HTTP a bearer token is needed: the one in ENGRAM_TOKEN, or else the one in
-the file "token" of the data directory, which is made at the first start.`,
+the file "token" of the data directory, which is made at the first start.
+'engram-mcp token' gives out further ones, for other spaces, names and rights.`,
 		Example: `  engram-mcp serve                             one client, on stdio
   engram-mcp serve --http                      any number, on http://127.0.0.1:7077/mcp
   engram-mcp serve --tools all --agent ada     every tool, and what is written is Ada's`,
@@ -84,6 +85,14 @@ func (a *app) service(level slog.Level) (*service, error) {
 	return s, nil
 }
 
+// stop closes the engine. What fails then has been acknowledged before, so it
+// is for the log.
+func (s *service) stop() {
+	if err := s.Close(); err != nil {
+		s.log.Error("the memory was not closed in order", "err", err)
+	}
+}
+
 // warm opens the space of a client that has just come, so that its first
 // question does not have to wait for that.
 func (s *service) warm(ctx context.Context) {
@@ -103,7 +112,7 @@ func (a *app) serveStdio(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer s.stop()
 	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
 	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
 	if ctx.Err() != nil { // it was told to stop, and did

@@ -16,13 +16,8 @@ func newSpace(a *app) *cobra.Command {
 		Short: "List, create and measure spaces",
 		Long: `A space is a memory of its own, in a file of its own: a project, a team, a
 tenant. Nothing crosses from one to another. --space says which one is used.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return usage("say what to do with spaces", "see 'engram-mcp space --help'")
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args: oneOfItsCommands,
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
 	cmd.AddCommand(
 		&cobra.Command{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -92,10 +93,13 @@ func writeNew(path string, write func(io.Writer) error) error {
 func newImport(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import FILE | -",
-		Short: "Read what export wrote",
+		Short: "Read what export wrote, or a knowledge graph",
 		Long: `Read JSON Lines as export writes them, from a file or from stdin. What is there
 already is skipped, so an import that broke off is finished by running it again.
-What comes in is marked with trust "import".`,
+What comes in is marked with trust "import".
+
+The memory.json of the knowledge-graph server is read too; 'serve --tools compat'
+offers that server's tools on it.`,
 		Example: "  engram-mcp import notes.jsonl\n  gunzip -c notes.jsonl.gz | engram-mcp import -",
 		Args:    exactly(1, "give one file, or - for stdin"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.importFile(cmd.Context(), args[0]) },
@@ -116,13 +120,15 @@ func (a *app) importFile(ctx context.Context, file string) error {
 		}
 		in.r = f
 	}
-	return a.inSpace(ctx, func(ctx context.Context, s *memory.Store) error {
+	return a.asOwner(ctx, func(ctx context.Context, e *engine) error {
 		who := a.owner()
 		who.Trust = memory.TrustImport
+		ctx = memory.WithPrincipal(ctx, who)
 		p := a.progress("importing")
-		done, err := s.Import(memory.WithPrincipal(ctx, who), in, memory.ImportOptions{Progress: func(done memory.Imported) {
+		tell := func(done memory.Imported) {
 			p.tell(in.n.Load(), total, count(done.Engrams, "engram")+", "+count(done.Links, "link"))
-		}})
+		}
+		done, err := importAny(ctx, e, bufio.NewReaderSize(in, 1<<16), tell)
 		p.end()
 		if err != nil {
 			if done.Lines > 0 {
@@ -132,6 +138,19 @@ func (a *app) importFile(ctx context.Context, file string) error {
 		}
 		return a.done(imported(done), done)
 	})
+}
+
+// importAny imports a file of either format.
+func importAny(ctx context.Context, e *engine, in *bufio.Reader, tell func(memory.Imported)) (memory.Imported, error) {
+	if isGraph(in) {
+		return importGraph(ctx, e, in, tell)
+	}
+	store, release, err := e.open(ctx)
+	if err != nil {
+		return memory.Imported{}, err
+	}
+	defer release()
+	return store.Import(ctx, in, memory.ImportOptions{Progress: tell})
 }
 
 func imported(d memory.Imported) string {

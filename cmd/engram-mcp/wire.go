@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"engram-mcp/memory"
@@ -44,7 +45,7 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 	if passing {
 		opt.IndexWait = time.Minute
 	}
-	words, err := vector.NewStatic()
+	words, err := wordTable()
 	if err != nil {
 		return nil, err
 	}
@@ -108,12 +109,16 @@ const embedKey = "ENGRAM_EMBED_KEY"
 // embedding goes over the network.
 const queryCache = 32 << 20
 
+// wordTable is the table that is built in. It is one for all, since what is
+// built on its first use takes memory.
+var wordTable = sync.OnceValues(vector.NewStatic)
+
 // newEmbedder returns the embedder that the settings choose, or nil for none.
 func (s *settings) newEmbedder() (vector.Embedder, error) {
-	if s.embedder == "static" {
-		return vector.NewStatic()
-	}
-	if s.embedder == "none" {
+	switch s.embedder {
+	case "static":
+		return wordTable()
+	case "none":
 		return nil, nil
 	}
 	c := vector.Config{BaseURL: s.embedURL, Model: s.embedModel, Dim: s.embedDim}

@@ -243,10 +243,6 @@ func (e *emitter) codeSection() {
 	}
 }
 
-// maxUnchecked is the cost up to which a function that calls nothing is not
-// checked at its entry: its callers are checked often enough.
-const maxUnchecked = 64
-
 // ownLocals are the locals that the rewriter adds to a function, as far as it
 // needs them.
 type ownLocals struct{ depth, length, fuel uint32 }
@@ -295,7 +291,7 @@ func (e *emitter) mark(f *function, m *mark, own ownLocals) {
 		switch {
 		case f.calls:
 			e.enter(f, own)
-		case f.cost > maxUnchecked:
+		case f.checked():
 			e.checkFuel(m, own)
 		}
 	case markBytes, markEntries:

@@ -11,8 +11,9 @@ type function struct {
 	next   uint32 // index of the first local after those of the module
 	body   []byte
 	marks  []mark // in order of their places
-	weight int64  // units of stack that a frame takes
 	cost   int64  // of all its code, each instruction once
+	slots  int    // words of native stack that its frame may take
+	weight int64  // units of depth that a call takes
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
 	tight  bool   // it needs a local for the fuel
@@ -67,6 +68,9 @@ func analyse(m *module, lim Limits, exceptions bool) []function {
 				"estimated time to compile function %d: %v, all up to it: %v, limit %v", uint32(i)+m.nimport, a.fn.compile, total, lim.CompileTime)
 		}
 	}
+	for i := range fns {
+		fns[i].weigh(fns, m.nimport)
+	}
 	return fns
 }
 
@@ -102,7 +106,7 @@ type analysis struct {
 	decoder
 	fn     *function
 	frames []frame
-	values int   // values that the frame may hold, vectors twice
+	values int   // words of values that it computes
 	blocks int   // basic blocks, those of the rewriter included
 	constI int64 // value of the i32.const just before, or -1
 }
@@ -141,7 +145,7 @@ func (a *analysis) body(nesting int) {
 	if !a.done() {
 		a.malformed("bytes after the end of a function")
 	}
-	a.fn.weight = frameWeight(int(a.nlocals)+slots(a.fn.sig.Results), a.values)
+	a.fn.slots = 16*(int(a.nlocals)+slots(a.fn.sig.Results)) + a.values
 	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
 	a.fn.tight = markTight(a.fn.marks)
 	for _, m := range a.fn.marks {
@@ -382,9 +386,27 @@ func slots(types []ValType) int {
 	return n
 }
 
-// frameWeight estimates the native stack that a call takes, in units of up to
-// a kilobyte, from its parameters, locals and results, and from the values
-// that it computes: see DESIGN.md for the figures behind it.
-func frameWeight(named, values int) int64 {
-	return 1 + int64(named)/16 + int64(values)/256
+// maxUnchecked is the cost up to which a function that calls nothing is not
+// checked at its entry: its callers are checked often enough.
+const maxUnchecked = 64
+
+func (f *function) checked() bool { return f.calls || f.cost > maxUnchecked }
+
+// weigh computes the depth that a call takes. It bounds two things: the native
+// stack, of which a unit is up to a kilobyte (see DESIGN.md for the figures),
+// and the work that is left to do on the way back from a deep recursion, where
+// nothing is checked until a loop or a call.
+func (f *function) weigh(fns []function, nimport uint32) {
+	wayBack := f.cost
+	for _, m := range f.marks {
+		switch {
+		case m.kind == markIndirect:
+			wayBack += maxUnchecked
+		case m.kind == markCall && m.arg >= int64(nimport):
+			if callee := &fns[m.arg-int64(nimport)]; !callee.checked() {
+				wayBack += callee.cost
+			}
+		}
+	}
+	f.weight = 1 + int64(f.slots)/256 + wayBack/1024
 }

@@ -2,11 +2,14 @@ package meter_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tetratelabs/wazero/api"
 
 	"engram-mcp/sandbox/meter"
 )
@@ -14,6 +17,22 @@ import (
 // Every guest that would run for ever is stopped by the deadline, on both
 // engines, and the instance is still usable.
 func TestEndlessGuestsAreStopped(t *testing.T) {
+	eachHostile(t, func(h *host, m api.Module, name string) {
+		if strings.HasPrefix(name, "recursion") || testing.Short() && h.e.name == "interpreter" {
+			h.t.Skip("another test, or a longer run")
+		}
+		if err := h.stopped(m, name); err != nil {
+			h.t.Error(err)
+		}
+		few := budget{fuel: 100_000, slice: 1_000, depth: h.e.depth}
+		if _, _, err := h.call(h.ctx, m, few, name); !errors.Is(err, errFuel) {
+			h.t.Errorf("called again with little fuel: %v", firstLine(err))
+		}
+	})
+}
+
+// eachHostile runs a test for each function of hostile.wasm on each engine.
+func eachHostile(t *testing.T, test func(h *host, m api.Module, name string)) {
 	info, err := meter.Inspect(testdata(t, "hostile.wasm"))
 	if err != nil {
 		t.Fatal(err)
@@ -22,20 +41,14 @@ func TestEndlessGuestsAreStopped(t *testing.T) {
 	for _, e := range engines {
 		h := newHost(t, e, features)
 		for _, x := range info.Exports {
-			if x.Kind != meter.KindFunc || strings.HasPrefix(x.Name, "recursion") || testing.Short() && e.name == "interpreter" {
+			if x.Kind != meter.KindFunc {
 				continue
 			}
 			t.Run(e.name+"/"+x.Name, func(t *testing.T) {
 				h.t = t
 				m := h.instantiate(wasm)
 				defer m.Close(h.ctx)
-				if err := h.stopped(m, x.Name); err != nil {
-					t.Error(err)
-				}
-				few := budget{fuel: 100_000, slice: 1_000, depth: e.depth}
-				if _, _, err := h.call(h.ctx, m, few, x.Name); !errors.Is(err, errFuel) {
-					t.Errorf("called again with little fuel: %v", firstLine(err))
-				}
+				test(h, m, x.Name)
 			})
 		}
 	}
@@ -44,40 +57,27 @@ func TestEndlessGuestsAreStopped(t *testing.T) {
 // Recursion without end is stopped by the call depth, long before the stack
 // of the engine overflows, which takes 170 MB.
 func TestDeepRecursionIsStopped(t *testing.T) {
-	info, err := meter.Inspect(testdata(t, "hostile.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wasm := rewrite(t, testdata(t, "hostile.wasm"), meter.Options{})
-	for _, e := range engines {
-		h := newHost(t, e, features)
-		for _, x := range info.Exports {
-			if !strings.HasPrefix(x.Name, "recursion") {
-				continue
-			}
-			t.Run(e.name+"/"+x.Name, func(t *testing.T) {
-				h.t = t
-				m := h.instantiate(wasm)
-				defer m.Close(h.ctx)
-				b := ample
-				b.depth = e.depth
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				start := time.Now()
-				_, _, err := h.call(h.ctx, m, b, x.Name)
-				took := time.Since(start)
-				runtime.ReadMemStats(&after)
-				used := (after.TotalAlloc - before.TotalAlloc) >> 20
-				t.Logf("depth %d: %v, %d MiB allocated", e.depth, took.Round(100*time.Microsecond), used)
-				if !errors.Is(err, errStack) {
-					t.Errorf("ended with %v", firstLine(err))
-				}
-				if used > 64 {
-					t.Errorf("%d MiB allocated", used)
-				}
-			})
+	eachHostile(t, func(h *host, m api.Module, name string) {
+		if !strings.HasPrefix(name, "recursion") {
+			h.t.Skip("another test")
 		}
-	}
+		b := ample
+		b.depth = h.e.depth
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		_, _, err := h.call(h.ctx, m, b, name)
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		used := (after.TotalAlloc - before.TotalAlloc) >> 20
+		h.t.Logf("depth %d: %v, %d MiB allocated", b.depth, took.Round(100*time.Microsecond), used)
+		if !errors.Is(err, errStack) {
+			h.t.Errorf("ended with %v", firstLine(err))
+		}
+		if used > 64 {
+			h.t.Errorf("%d MiB allocated", used)
+		}
+	})
 }
 
 // A frame of many values counts for more than a small one: a depth is a bound
@@ -151,8 +151,8 @@ func TestLongBodiesAreStopped(t *testing.T) {
 	for name, unit := range map[string][]byte{
 		"divide and store": rep(20_000, 0x41, 0, 0x41, 0xe4, 0, 0x41, 3, 0x6d, 0x36, 2, 0),
 		"fill":             rep(2_000, 0x41, 0, 0x41, 1, 0x3f, 0, 0x41, 16, 0x74, 0xfc, 11, 0),
-		"grow by nothing":  rep(20_000, 0x41, 0, 0x40, 0, 0x1a),
-		"call a leaf":      rep(20_000, 0x10, 1),
+		"grow by nothing":  rep(5_000, 0x41, 0, 0x40, 0, 0x1a),
+		"call a leaf":      rep(5_000, 0x10, 1),
 	} {
 		leaf := function{typeNone, code(rep(10_000, 0x41, 100, 0x41, 3, 0x6d, 0x1a))}
 		wasm := rewrite(t, simple(function{typeNone, code(ops(0x03, 0x40), unit, ops(0x0c, 0, 0x0b))}, leaf), meter.Options{})
@@ -164,6 +164,33 @@ func TestLongBodiesAreStopped(t *testing.T) {
 				h := newHost(t, e, features)
 				if err := h.stopped(h.instantiate(wasm), "run"); err != nil {
 					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// What a deep recursion leaves to do on its way back is bounded by the depth:
+// no check is passed there.
+func TestLongWaysBackAreBounded(t *testing.T) {
+	leaf := function{typeNone, code(rep(30, 0x41, 0, 0x1a))}
+	for name, back := range map[string][]byte{"calls": rep(20_000, 0x10, 1), "code": rep(50_000, 0x41, 1, 0x1a)} {
+		// memory[0] counts up to 1,800 calls; the way back begins there.
+		f := function{typeNone, code(i32c(0), i32c(0), ops(0x28, 2, 0), i32c(1), ops(0x6a, 0x36, 2, 0),
+			i32c(0), ops(0x28, 2, 0), i32c(1_800), ops(0x48, 0x04, 0x40, 0x10, 0, 0x0b), back)}
+		wasm := rewrite(t, simple(f, leaf), meter.Options{})
+		for _, e := range engines {
+			t.Run(e.name+"/"+name, func(t *testing.T) {
+				h := newHost(t, e, features)
+				m := h.instantiate(wasm)
+				ctx, cancel := context.WithTimeout(h.ctx, deadline)
+				defer cancel()
+				start := time.Now()
+				_, spent, err := h.call(ctx, m, budget{fuel: 1 << 60, slice: e.slice, depth: e.depth}, "run")
+				late := time.Since(start) - deadline
+				t.Logf("back %v after the deadline, fuel %d: %s", late.Round(time.Millisecond), spent, firstLine(err))
+				if late > grace || err == nil {
+					t.Errorf("back %v after the deadline: %v", late, firstLine(err))
 				}
 			})
 		}

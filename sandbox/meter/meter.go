@@ -36,7 +36,7 @@ import (
 // Version changes whenever the same module would be rewritten to other bytes
 // or at other costs. It belongs into the key of every cache of rewritten or
 // compiled modules, and beside every fuel figure that is kept.
-const Version = "1"
+const Version = "2"
 
 // Names that the rewriter adds. A module that uses one of them itself is
 // refused with [ErrReserved].
@@ -96,8 +96,8 @@ type Limits struct {
 	BranchTargets int // of one br_table
 	// CompileTime is what wazero's compiler may need for the module if its
 	// code has the worst shape, by an estimate that includes memory; a single
-	// function may take a quarter of it. Real programs need about a tenth of
-	// their estimate.
+	// function may take a quarter of it. Real programs need a tenth to a fifth
+	// of their estimate.
 	CompileTime time.Duration
 }
 
@@ -164,6 +164,7 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 		defer func() { info.describe(&m) }()
 		parse(&m, wasm, lim, o.Exceptions)
 	}()
+	checkStart(&m)
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
@@ -180,6 +181,17 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	out = e.emit()
 	info.Sites, info.Size = e.sites, len(out)
 	return out, info, nil
+}
+
+// checkStart checks what the runtime would, were the function not exported
+// instead.
+func checkStart(m *module) {
+	if m.start == nil {
+		return
+	}
+	if s := m.signature(*m.start); len(s.Params)+len(s.Results) > 0 {
+		fail(ErrMalformed, -1, hintRebuild, "start function of type %v", s)
+	}
 }
 
 func checkNames(m *module) {

@@ -59,7 +59,6 @@ type module struct {
 	exports []export
 	start   *uint32
 	elems   []elem
-	ndata   int // entries of the data section
 	counted *uint32
 	codes   []reader
 	data    []segment

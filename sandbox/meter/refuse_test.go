@@ -65,6 +65,7 @@ func TestRefusals(t *testing.T) {
 		{"imported table", importOf(1, 0x70, 0, 1), meter.ErrUnsupported, "import of a table", "--import-table"},
 		{"imported global", importOf(3, 0x7f, 0), meter.ErrUnsupported, "import of a global", "define its own"},
 		{"imported tag", importOf(4, 0, 0), meter.ErrUnsupported, "import of a tag", "define its own"},
+		{"start with parameters", module(types, sec(3, vec(ops(typeUnary))), sec(8, ops(0)), sec(10, vec(sized(code(ops(0x20, 0)))))), meter.ErrMalformed, "start function of type (i32) -> (i32)", "Rebuild"},
 		{"our import", module(types, sec(2, vec(join(str("engram"), str("__yield"), ops(0, 0))))), meter.ErrReserved, `"engram"."__yield"`, "Rename"},
 		{"our import space", module(types, sec(2, vec(join(str("engram"), str("__any"), ops(0, 0))))), meter.ErrReserved, `"engram"."__any"`, "Rename"},
 		{"our fuel", exportAs(meter.Fuel), meter.ErrReserved, `"__fuel"`, "Rename"},

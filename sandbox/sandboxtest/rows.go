@@ -202,7 +202,7 @@ func endless(b *bench, action string) {
 	}
 	b.eventually("ref")
 	if b.runtime.Features().Fuel {
-		b.load("ref", limits(func(l *sandbox.Limits) { l.Fuel = 50_000_000 }))
+		b.load("ref", limits(func(l *sandbox.Limits) { l.Fuel, l.TimeMS = 5_000_000, 120_000 }))
 		b.fails("ref", action, `{}`, sandbox.ErrFuel)
 		b.eventually("ref")
 	}
@@ -405,7 +405,7 @@ func leaks(b *bench) {
 	}
 	cycle(min(5, loads))
 	before := measure()
-	cycle(loads)
+	cycle(loads / 2)
 	var after usage
 	for range 50 { // timers and finalizers take a moment
 		if after = measure(); after.goroutines <= before.goroutines && after.files <= before.files {

@@ -112,7 +112,7 @@ func (b *bench) manifest(name string, edit ...func(*sandbox.Manifest)) sandbox.M
 	m := sandbox.Manifest{
 		Name: name, Runtime: b.runtime.Kind(), Instances: b.instances,
 		Grants: []string{"engram_create", "engram_get", "engram_link", "engram_search"},
-		Limits: sandbox.Limits{TimeMS: 10_000, MemoryMiB: 64},
+		Limits: sandbox.Limits{TimeMS: 60_000, MemoryMiB: 64},
 	}
 	for _, a := range actions {
 		if b.subject.Lacks[a] == "" {

@@ -114,6 +114,10 @@ func callable(t meter.Signature) bool {
 	return len(t.Params) == 0 && (len(t.Results) == 0 || len(t.Results) == 1 && byte(t.Results[0]) == i32)
 }
 
+// private reports whether the one instance keeps its state. A program that
+// ends when it has answered has none.
+func (a *agent) private() bool { return a.man.Private() && !a.command }
+
 // An entry is the export that performs an action.
 type entry struct {
 	export   string
@@ -171,7 +175,7 @@ func (a *agent) offered() []sandbox.Action {
 	}
 	if a.plugin && len(list) == 0 {
 		for _, e := range a.code.info.Exports {
-			if e.Kind == meter.KindFunc && len(e.Type.Results) == 1 && callable(e.Type) && e.Name[:1] != "_" {
+			if e.Kind == meter.KindFunc && len(e.Type.Results) == 1 && callable(e.Type) && !strings.HasPrefix(e.Name, "_") {
 				list = append(list, sandbox.Action{Name: strings.ReplaceAll(e.Name, "_", "-")})
 			}
 		}
@@ -206,7 +210,7 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 	if err != nil {
 		return err
 	}
-	if !a.man.Private() && a.code.info.Sticky == "" && g.plain() {
+	if !a.private() && a.code.info.Sticky == "" && g.plain() {
 		a.fresh = g.state()
 	}
 	a.actions, err = a.ask(ctx, g)
@@ -233,8 +237,7 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	}
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
-		j := a.job(g, sandbox.Call{Log: slogLine}, a.hello)
-		j.seed = seed
+		j := a.setup(g, seed)
 		rc, err := j.invoke(ctx, export, a.code.engine.depth)
 		if err == nil && j.exit > 0 {
 			rc = int32(j.exit)
@@ -251,10 +254,18 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	return g, nil
 }
 
-// slogLine passes on what an agent logs while it is made ready and no caller
-// is there to be told.
-func slogLine(l sandbox.LogLine) {
-	slog.Debug("agent starting", "level", l.Level, "text", sandbox.Clean(l.Text))
+// setupFuel is what making an instance ready may use at least, whatever the
+// agent's calls may: starting a language's runtime costs more than many calls.
+const setupFuel = 1_000_000_000
+
+// setup prepares a call that makes an instance ready. It has no host.
+func (a *agent) setup(g *guest, seed *rand.ChaCha8) *job {
+	j := a.job(g, sandbox.Call{Log: func(l sandbox.LogLine) {
+		slog.Debug("agent starting", "agent", a.man.Name, "level", l.Level, "text", sandbox.Clean(l.Text))
+	}}, a.hello)
+	j.seed = seed
+	j.tank.Left = max(j.tank.Left, setupFuel)
+	return j
 }
 
 // startup lists the exports that make an instance ready, in their order.
@@ -280,8 +291,7 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 	if a.command || !a.code.info.HasExport("capabilities") {
 		return a.offered(), nil
 	}
-	j := a.job(g, sandbox.Call{Log: slogLine}, nil)
-	j.seed = rand.NewChaCha8(a.code.key.sum)
+	j := a.setup(g, rand.NewChaCha8(a.code.key.sum))
 	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
 	if err != nil {
 		return nil, err
@@ -377,6 +387,9 @@ func asJSON(out []byte) []byte {
 
 // outcome turns what the guest returned into an error, or nil.
 func (j *job) outcome(rc int32) error {
+	if j.exit >= 0 && j.agent.private() {
+		return &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: fmt.Errorf("it exited with code %d", j.exit), Hint: "let a private agent return from its actions; to exit ends its instance"}
+	}
 	if j.exit >= 0 {
 		rc = int32(j.exit)
 	}
@@ -432,7 +445,7 @@ func (a *agent) lease(ctx context.Context) (g *guest, reused bool, err error) {
 	if g != nil {
 		return g, g.calls > 0, nil
 	}
-	if a.man.Private() {
+	if a.private() {
 		return nil, false, &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New("its instance is gone"), Hint: "it is made anew with the next call"}
 	}
 	g, err = a.start(ctx)
@@ -446,13 +459,13 @@ const idleTime = time.Minute
 func (a *agent) giveBack(g *guest, broken bool) {
 	g.idle = time.Now()
 	keep := !broken
-	if !a.man.Private() {
+	if !a.private() {
 		keep = a.fresh != nil && g.reset(a.fresh)
 	}
 	a.mu.Lock()
 	if keep = keep && !a.closed && int64(len(a.guests)) < a.man.Limits.Concurrency; keep {
 		a.guests = append(a.guests, g)
-		if a.sweep == nil && !a.man.Private() {
+		if a.sweep == nil && !a.private() {
 			a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
 		}
 	}

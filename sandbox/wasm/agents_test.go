@@ -207,10 +207,31 @@ func TestWASICommand(t *testing.T) {
 			t.Errorf("exit code 1: %v, logs %v", err, res.Logs)
 		}
 	}
+	load(t, m, manifest("wc", func(m *sandbox.Manifest) { m.Instances = "private" }), file(t, "testdata/command.wasm"))
+	for range 3 { // it has no state to keep
+		if res, err := m.Run(t.Context(), "wc", sandbox.Call{Action: "run", Params: []byte(`"a"`)}); err != nil || string(res.Output) != `"0 1 1\n"` {
+			t.Errorf("private: %s, %v", res.Output, err)
+		}
+	}
 	load(t, m, manifest("wc", func(m *sandbox.Manifest) { m.Actions = []sandbox.Action{{Name: "a"}, {Name: "b"}} }), file(t, "testdata/command.wasm"))
 	res, err := m.Run(t.Context(), "wc", sandbox.Call{Action: "b", Params: []byte(`"x"`)})
 	if err != nil || string(res.Output) != `"0 1 27\n"` { // {"action":"b","params":"x"}
 		t.Errorf("%s, %v", res.Output, err)
+	}
+}
+
+func TestPrivateAgentThatExits(t *testing.T) {
+	m := manager(t, Options{})
+	load(t, m, manifest("x", func(m *sandbox.Manifest) { m.Instances = "private" }), file(t, "testdata/hostile.wasm"))
+	for range 2 {
+		if _, err := m.Run(t.Context(), "x", sandbox.Call{Action: "exit-well"}); !errors.Is(err, sandbox.ErrCrashed) || sandbox.HintOf(err) == "" {
+			t.Error(err)
+		}
+		for err := errors.New(""); err != nil; _, err = m.Run(t.Context(), "x", sandbox.Call{Action: "fine"}) {
+			if t.Context().Err() != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -169,6 +169,7 @@ func (s *codeStore) build(c *code, wasm []byte) {
 		c.err = refusal(err)
 		return
 	}
+	info.Customs = nil // parts of the file, which need not stay
 	c.info = info
 	if err = s.compileOn(c, rewritten); err != nil {
 		c.err = badCode("compile", "build it for WebAssembly 2.0, without threads and exceptions", errors.New(firstLine(err)))

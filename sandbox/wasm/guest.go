@@ -48,7 +48,7 @@ func newGuest(c *code, budget *budget, limit int64) (*guest, error) {
 	g.module, err = c.engine.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err == nil && g.mem.refused {
 		g.close()
-		return nil, &sandbox.Error{Op: "run", Kind: sandbox.ErrBusy, Err: errors.New("the memory for agents is used up"), Hint: "try again shortly, or remove agents that need much memory"}
+		return nil, exhausted()
 	}
 	if err != nil {
 		return nil, badCode("instantiate", "build the module again", errors.New(firstLine(err)))
@@ -216,9 +216,14 @@ func (j *job) explain(err error) error {
 	return &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New(firstLine(err)), Hint: "this is a fault of the agent; its logs have the stack"}
 }
 
+// exhausted is the error for the memory of all guests together.
+func exhausted() error {
+	return &sandbox.Error{Op: "run", Kind: sandbox.ErrBusy, Err: errors.New("the memory for agents is used up"), Hint: "try again shortly, or remove agents that need much memory"}
+}
+
 func (j *job) outOfMemory(err error) error {
 	if j.guest.mem.short {
-		return &sandbox.Error{Op: "run", Kind: sandbox.ErrBusy, Err: errors.New("the memory for agents is used up"), Hint: "try again shortly, or remove agents that need much memory"}
+		return exhausted()
 	}
 	return &sandbox.Error{Op: "run", Kind: sandbox.ErrMemory, Err: err, Hint: "ask for less at once, or raise limits.memory_mib in the manifest"}
 }

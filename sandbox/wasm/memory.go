@@ -44,7 +44,7 @@ func (b *budget) evict() {
 	agents := slices.Collect(maps.Keys(b.agents))
 	b.mu.Unlock()
 	for _, a := range agents {
-		if !a.man.Private() { // whose instance is its state
+		if !a.private() { // whose instance is its state
 			a.evict()
 		}
 	}
@@ -179,7 +179,7 @@ func (img *image) restore(mem []byte, mapped bool) {
 // wipe zeroes a part of a guest's memory. Of a large part few pages have been
 // touched as a rule, and the system knows which.
 func wipe(b []byte, mapped bool) {
-	const large = 256 << 10
+	const large = 96 << 10
 	if len(b) < large || !mapped || !dropPages(b) {
 		clear(b)
 	}

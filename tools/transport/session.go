@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -312,7 +313,7 @@ func (c *call) drop() {
 }
 
 // cancelled reports whether the client took its request back.
-func (c *call) cancelled() bool { return context.Cause(c.ctx) == errCancelled }
+func (c *call) cancelled() bool { return errors.Is(context.Cause(c.ctx), errCancelled) }
 
 var (
 	_ server.SessionWithLogging                  = (*call)(nil)

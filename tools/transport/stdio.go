@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -101,7 +102,7 @@ func (c *conn) read(ctx context.Context, in io.Reader) error {
 		if len(bytes.TrimSpace(line)) > 0 && ctx.Err() == nil {
 			c.accept(ctx, line, tooLong)
 		}
-		if err == io.EOF || ctx.Err() != nil {
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
@@ -311,7 +312,7 @@ func readLine(r *bufio.Reader, limit int) (line []byte, tooLong bool, err error)
 			tooLong = true
 		}
 		line = append(line, part[:min(len(part), limit-len(line))]...)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return line, tooLong, err
 		}
 	}
