@@ -3,7 +3,9 @@ package vector
 import (
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"sync"
 )
 
@@ -20,7 +22,7 @@ var embeddedTable []byte
 // rows is built, when it is first needed. A Static is safe for concurrent use.
 type Static struct {
 	table *table
-	load  func() (map[string]int32, error)
+	load  func() (*contents, error)
 }
 
 // NewStatic opens the embedded word table. It looks at no more than the header,
@@ -32,7 +34,7 @@ func newStatic(file []byte) (*Static, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Static{table: t, load: sync.OnceValues(t.vocabulary)}, nil
+	return &Static{table: t, load: sync.OnceValues(t.read)}, nil
 }
 
 // ID names the table, its version and its dimensions. Vectors of two IDs are not comparable.
@@ -49,7 +51,7 @@ func (s *Static) Dim() int { return s.table.dim }
 // by their spelling: near what is spelled alike, and near nothing else.
 // It fails only if ctx is done or the embedded table is damaged.
 func (s *Static) Embed(ctx context.Context, texts []string) ([][]float32, error) {
-	rows, err := s.load()
+	contents, err := s.load()
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +60,11 @@ func (s *Static) Embed(ctx context.Context, texts []string) ([][]float32, error)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		sum := sum{table: s.table, rows: rows}
-		eachWord(text, sum.word)
+		sum := sum{table: s.table, rows: contents.rows}
+		w := split(text)
+		for w.next() {
+			sum.word(w.word(), w.class)
+		}
 		vectors[i] = sum.unit()
 	}
 	return vectors, nil
@@ -68,11 +73,11 @@ func (s *Static) Embed(ctx context.Context, texts []string) ([][]float32, error)
 // Lookup returns the row of a lower-case word as it is written, not stemmed, or
 // -1 if the table has none.
 func (s *Static) Lookup(word string) int32 {
-	rows, err := s.load()
+	contents, err := s.load()
 	if err != nil {
 		return -1
 	}
-	if row, ok := rows[word]; ok {
+	if row, ok := contents.rows[word]; ok {
 		return row
 	}
 	return -1
@@ -82,30 +87,40 @@ func (s *Static) Lookup(word string) int32 {
 // word, and two words taken at random are near 0. A row that Lookup never gives
 // is like nothing: 0.
 func (s *Static) Cosine(a, b int32) float32 {
-	n := int32(s.table.rows)
-	if uint32(a) >= uint32(n) || uint32(b) >= uint32(n) {
+	contents, err := s.load()
+	if err != nil || uint32(a) >= uint32(len(contents.sums)) || uint32(b) >= uint32(len(contents.sums)) {
 		return 0
 	}
-	dot := dotRows(s.table.row(a), s.table.row(b))
-	return float32(float64(dot) * float64(s.table.scale(a)) * float64(s.table.scale(b)))
+	t := s.table
+	dot := dotCodes(t.row(a), t.row(b)) - zero*(contents.sums[a]+contents.sums[b]) + zero*zero*int32(t.dim)
+	return float32(float64(dot) * float64(t.scale(a)) * float64(t.scale(b)))
 }
 
-// dotRows is the inner product of two int8 rows of one length.
-func dotRows(a, b []int8) int32 {
-	var s0, s1, s2, s3 int32
-	b = b[:len(a)]
-	for len(a) >= 8 && len(b) >= 8 {
-		s0 += int32(a[0])*int32(b[0]) + int32(a[4])*int32(b[4])
-		s1 += int32(a[1])*int32(b[1]) + int32(a[5])*int32(b[5])
-		s2 += int32(a[2])*int32(b[2]) + int32(a[6])*int32(b[6])
-		s3 += int32(a[3])*int32(b[3]) + int32(a[7])*int32(b[7])
-		a, b = a[8:], b[8:]
+// even picks every second byte of eight.
+const even = 0x00ff00ff00ff00ff
+
+// dotCodes is the inner product of two rows of codes below 128, whose length is a
+// multiple of 16.
+//
+// It takes four products from one multiplication: of two numbers made of four
+// 16-bit digits, the second in reverse, the highest digit of the product is the
+// inner product, and codes of 7 bits carry nothing into it (4 * 127 * 127 < 1<<16).
+func dotCodes(a, b []uint8) int32 {
+	var s0, s1, s2, s3 uint64
+	for len(a) >= 16 && len(b) >= 16 {
+		x, y := binary.LittleEndian.Uint64(a), bits.ReverseBytes64(binary.LittleEndian.Uint64(b))
+		s0 += (x & even) * (y >> 8 & even) >> 48
+		s1 += (x >> 8 & even) * (y & even) >> 48
+		x, y = binary.LittleEndian.Uint64(a[8:]), bits.ReverseBytes64(binary.LittleEndian.Uint64(b[8:]))
+		s2 += (x & even) * (y >> 8 & even) >> 48
+		s3 += (x >> 8 & even) * (y & even) >> 48
+		a, b = a[16:], b[16:]
 	}
-	return s0 + s1 + s2 + s3
+	return int32(s0 + s1 + s2 + s3)
 }
 
 // fraction is the fixed point of the sums: a weight of 1 is 1<<fraction before a
-// row's scale. Values have magnitudes up to 2^7, so sums of 2^30 words are exact.
+// row's scale. Values have magnitudes below 2^6, so sums of 2^30 words are exact.
 const fraction = 24
 
 func fixed(x float64) int64 { return int64(math.Round(x * (1 << fraction))) }
@@ -129,10 +144,10 @@ func (s *sum) word(word []byte, class class) {
 	s.addCommon(1)
 }
 
-func (s *sum) add(row []int8, by int64) {
-	values := s.values[:len(row)]
-	for i, v := range row {
-		values[i] += int64(v) * by
+func (s *sum) add(codes []uint8, by int64) {
+	values := s.values[:len(codes)]
+	for i, code := range codes {
+		values[i] += (int64(code) - zero) * by
 	}
 }
 
@@ -144,17 +159,24 @@ func (s *sum) addCommon(weight float64) { s.values[0] += fixed(weight * s.table.
 // addSpelling adds a direction made from the character n-grams of a word: each
 // sets a few dimensions that its hash chooses to +1 or -1.
 func (s *sum) addSpelling(word []byte, class class) {
-	var marks [maxDim]int8
-	row := marks[:s.table.dim]
+	var marks [maxDim]int32
+	values := s.values[:s.table.dim]
 	eachGram(word, class, func(hash uint64) {
 		for range marksPerGram {
 			hash = mix(hash)
-			at := 1 + (hash>>32)%uint64(len(row)-1)
-			row[at] = max(-math.MaxInt8, min(math.MaxInt8, row[at]+int8(hash&1)*2-1))
+			marks[1+(hash>>32)%uint64(len(values)-1)] += int32(hash&1)*2 - 1
 		}
 	})
-	if square := dotRows(row, row); square > 0 {
-		s.add(row, fixed(1/math.Sqrt(float64(square))))
+	var square int64
+	for _, mark := range marks {
+		square += int64(mark) * int64(mark)
+	}
+	if square == 0 {
+		return
+	}
+	by := fixed(1 / math.Sqrt(float64(square)))
+	for i := range values {
+		values[i] += int64(marks[i]) * by
 	}
 }
 

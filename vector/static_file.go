@@ -23,7 +23,7 @@ var ErrTable = errors.New("vector: unreadable word table")
 //	vocabulary    the words of the rows in ascending order of bytes, one a line
 //	scales        float32 a row; a row times its scale has length 1
 //	weights       float32 a row: how much its word counts in a text
-//	values        int8, dim a row
+//	codes         uint8, dim a row: the values, from -63 to 63, plus 64
 //
 // The first value of every row is 0: that dimension belongs to texts, which move
 // along it by common times the weight of each of their words.
@@ -33,6 +33,7 @@ const (
 	headerSize   = len(tableMagic) + 6*4
 	maxDim       = 512
 	maxRows      = 1 << 20
+	zero         = 64 // the code of 0
 )
 
 // table is a view of a table file; it copies nothing.
@@ -45,10 +46,10 @@ type table struct {
 	words     []byte
 	scales    []byte
 	weights   []byte
-	values    []int8
+	codes     []uint8
 }
 
-// openTable checks a file's header and sizes. What lies in it is checked by vocabulary.
+// openTable checks a file's header and sizes. What lies in it is checked by read.
 func openTable(file []byte) (*table, error) {
 	if len(file) < headerSize || string(file[:len(tableMagic)]) != tableMagic {
 		return nil, fmt.Errorf("%w: not a word table", ErrTable)
@@ -61,7 +62,7 @@ func openTable(file []byte) (*table, error) {
 	if version != tableVersion {
 		return nil, fmt.Errorf("%w: version %d, want %d", ErrTable, version, tableVersion)
 	}
-	if dim < 8 || dim > maxDim || dim%8 != 0 || rows == 0 || rows > maxRows {
+	if dim == 0 || dim > maxDim || dim%16 != 0 || rows == 0 || rows > maxRows {
 		return nil, fmt.Errorf("%w: %d rows of %d values", ErrTable, rows, dim)
 	}
 	t := &table{dim: int(dim), rows: int(rows), sum: sum, body: file[headerSize:]}
@@ -80,8 +81,7 @@ func openTable(file []byte) (*table, error) {
 		return part
 	}
 	metadata := take(parts[0])
-	t.words, t.scales, t.weights = take(parts[1]), take(parts[2]), take(parts[3])
-	t.values = unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(rest))), len(rest))
+	t.words, t.scales, t.weights, t.codes = take(parts[1]), take(parts[2]), take(parts[3]), rest
 	var about struct {
 		ID     string
 		Common float64
@@ -93,14 +93,20 @@ func openTable(file []byte) (*table, error) {
 	return t, nil
 }
 
-// vocabulary checks the content of a table and returns the row of each word.
-func (t *table) vocabulary() (map[string]int32, error) {
+// contents is what is derived from a table when it is first used.
+type contents struct {
+	rows map[string]int32 // of each word
+	sums []int32          // of each row's codes
+}
+
+// read checks the content of a table and derives what its use needs.
+func (t *table) read() (*contents, error) {
 	if got := crc32.ChecksumIEEE(t.body); got != t.sum {
 		return nil, fmt.Errorf("%w: checksum %08x, want %08x", ErrTable, got, t.sum)
 	}
-	rows, rest := make(map[string]int32, t.rows), t.words
-	last := ""
-	for row := range t.rows {
+	c := &contents{rows: make(map[string]int32, t.rows), sums: make([]int32, t.rows)}
+	rest, last := t.words, ""
+	for row := range int32(t.rows) {
 		end := bytes.IndexByte(rest, '\n')
 		if end < 0 {
 			return nil, fmt.Errorf("%w: %d words for %d rows", ErrTable, row, t.rows)
@@ -109,22 +115,36 @@ func (t *table) vocabulary() (map[string]int32, error) {
 		if word <= last {
 			return nil, fmt.Errorf("%w: word %d is out of order", ErrTable, row)
 		}
-		if !withinOne(t.scale(int32(row))) || !withinOne(t.weight(int32(row))) {
-			return nil, fmt.Errorf("%w: no number for word %d", ErrTable, row)
+		sum, ok := sumCodes(t.row(row))
+		if !ok || !withinOne(t.scale(row)) || !withinOne(t.weight(row)) {
+			return nil, fmt.Errorf("%w: no numbers for word %d", ErrTable, row)
 		}
-		rows[word], last, rest = int32(row), word, rest[end+1:]
+		c.rows[word], c.sums[row] = row, sum
+		last, rest = word, rest[end+1:]
 	}
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%w: more words than rows", ErrTable)
 	}
-	return rows, nil
+	return c, nil
+}
+
+// sumCodes adds up a row's codes, eight at a time, and tells whether all are below
+// 128. The four sums that it keeps in one number have room for maxDim codes.
+func sumCodes(row []uint8) (sum int32, ok bool) {
+	var sums, all uint64
+	for ; len(row) >= 8; row = row[8:] {
+		x := binary.LittleEndian.Uint64(row)
+		sums += x&even + x>>8&even
+		all |= x
+	}
+	return int32(sums * 0x0001000100010001 >> 48), all&0x8080808080808080 == 0
 }
 
 // withinOne tells a scale or weight from what would spoil a sum. Both are at most 1
 // by their meaning, and a scale of 0 belongs to a row of zeros.
 func withinOne(x float32) bool { return x >= 0 && x <= 1 }
 
-func (t *table) row(i int32) []int8     { return t.values[int(i)*t.dim:][:t.dim:t.dim] }
+func (t *table) row(i int32) []uint8    { return t.codes[int(i)*t.dim:][:t.dim:t.dim] }
 func (t *table) scale(i int32) float32  { return float32At(t.scales, i) }
 func (t *table) weight(i int32) float32 { return float32At(t.weights, i) }
 

@@ -7,18 +7,24 @@ import (
 	"hash/crc32"
 	"math"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // smallTable is a whole table file of three words.
 func smallTable() []byte {
-	const dim = 8
+	const dim = 16
 	metadata, words := `{"id":"small/1","common":0.5}`, "cat\ndog\nsun\n"
 	var body bytes.Buffer
 	body.WriteString(metadata + words)
-	for _, x := range []float32{1. / 100, 1. / 100, 1. / 127, 1, 0.5, 0.25} {
+	for _, x := range []float32{1. / 50, 1. / 50, 1. / 63, 1, 0.5, 0.25} {
 		binary.Write(&body, binary.LittleEndian, x)
 	}
-	body.Write([]byte{0, 100, 0, 0, 0, 0, 0, 0, 0, 60, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 127})
+	for _, row := range [][dim]int{{1: 50}, {1: 30, 2: -40}, {15: 63}} {
+		for _, x := range row {
+			body.WriteByte(byte(x + zero))
+		}
+	}
 	file := bytes.NewBufferString(tableMagic)
 	sum := crc32.ChecksumIEEE(body.Bytes())
 	for _, x := range []int{tableVersion, dim, 3, len(metadata), len(words), int(sum)} {
@@ -32,7 +38,7 @@ func TestTableReadsWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.ID() != "small/1" || s.Dim() != 8 {
+	if s.ID() != "small/1" || s.Dim() != 16 {
 		t.Errorf("id %q, dim %d", s.ID(), s.Dim())
 	}
 	cat, dog, sun := s.Lookup("cat"), s.Lookup("dog"), s.Lookup("sun")
@@ -42,9 +48,9 @@ func TestTableReadsWhatWasWritten(t *testing.T) {
 	if got := s.Cosine(cat, dog); math.Abs(float64(got)-0.6) > 1e-6 {
 		t.Errorf("cat is %v like dog, want 0.6", got)
 	}
-	// cat + dog/2 = (1.3, 0.4) beside a common share of 0.5 * 1.5.
+	// cat + dog/2 = (1.3, -0.4) beside a common share of 0.5 * 1.5.
 	length := math.Sqrt(1.3*1.3 + 0.4*0.4 + 0.75*0.75)
-	for i, want := range []float64{0.75, 1.3, 0.4, 0, 0, 0, 0, 0} {
+	for i, want := range [16]float64{0.75, 1.3, -0.4} {
 		if got := embed(t, s, "Cat, dogs!")[0][i]; math.Abs(float64(got)-want/length) > 1e-6 {
 			t.Errorf("value %d is %v, want %v", i, got, want/length)
 		}
@@ -78,6 +84,31 @@ func TestTableRefusesDamage(t *testing.T) {
 	if _, err := openWhole(append(bytes.Clone(whole), 0)); !errors.Is(err, ErrTable) {
 		t.Errorf("one byte more: %v", err)
 	}
+}
+
+// The arithmetic that works on many codes at once agrees with the plain one, at
+// the largest codes too.
+func TestCodes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := 16 * rapid.IntRange(1, maxDim/16).Draw(t, "sixteenths")
+		codes := rapid.SliceOfN(rapid.OneOf(rapid.Uint8Max(127), rapid.Just(uint8(127))), n, n)
+		a, b := codes.Draw(t, "a"), codes.Draw(t, "b")
+		var dot, sum int32
+		for i := range a {
+			dot += int32(a[i]) * int32(b[i])
+			sum += int32(a[i])
+		}
+		if got := dotCodes(a, b); got != dot {
+			t.Fatalf("dot %d, want %d", got, dot)
+		}
+		if got, ok := sumCodes(a); got != sum || !ok {
+			t.Fatalf("sum %d, %v, want %d", got, ok, sum)
+		}
+		a[rapid.IntRange(0, n-1).Draw(t, "at")] |= 128
+		if _, ok := sumCodes(a); ok {
+			t.Fatal("a code above 127 went unseen")
+		}
+	})
 }
 
 func FuzzTable(f *testing.F) {

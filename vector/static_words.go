@@ -23,81 +23,94 @@ const (
 // maxWord is the longest word in bytes; longer runs are cut into several.
 const maxWord = 64
 
-// eachWord yields the words of a text in order, in lower case and Unicode's
-// compatibility form (NFKC). The slice is valid until yield returns.
-func eachWord(text string, yield func(word []byte, class class)) {
+// words goes through the words of a text in order, in lower case and Unicode's
+// compatibility form (NFKC):
+//
+//	w := split(text)
+//	for w.next() {
+//		use(w.word(), w.class)
+//	}
+type words struct {
+	text  string
+	at    int // where the rest of text starts
+	class class
+	size  int
+	buf   [maxWord]byte
+}
+
+func split(text string) words {
 	if !ascii(text) {
 		text = strings.ToLower(norm.NFKC.String(text))
 	}
-	var buf [maxWord]byte
-	word, open := buf[:0], none
-	flush := func() {
-		if open != none {
-			yield(word, open)
-		}
-		word, open = buf[:0], none
-	}
-	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
-		}
-		here := classOf(r)
-		switch {
-		case open == letters && (r == '\'' || r == '’') && letterAt(text, i+size):
-			r, here = '\'', letters
-		case open == letters && unicode.Is(unicode.M, r):
-			here = letters
-		}
-		switch here {
-		case letters, digits:
-			if here != open || len(word)+utf8.UTFMax > maxWord {
-				flush()
-			}
-			word, open = utf8.AppendRune(word, lower(r)), here
-		case unspaced:
-			flush()
-			yield(pair(buf[:0], r, text[i+size:]), unspaced)
-		case symbol:
-			flush()
-			yield(utf8.AppendRune(buf[:0], r), symbol)
-		default:
-			flush()
-		}
-		i += size
-	}
-	flush()
+	return words{text: text}
 }
 
-func ascii(s string) bool {
+// word is the current word, valid until next is called.
+func (w *words) word() []byte { return w.buf[:w.size] }
+
+// next moves on to the next word and tells whether there is one.
+func (w *words) next() bool {
+	w.class, w.size = none, 0
+	for w.at < len(w.text) {
+		r, size := rune(w.text[w.at]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(w.text[w.at:])
+		}
+		class, rest := classOf(r), w.text[w.at+size:]
+		if w.class == letters && continues(r, rest) {
+			class = letters
+		}
+		if w.class != none && (class != w.class || w.size+utf8.UTFMax > maxWord) {
+			return true // the character belongs to what follows
+		}
+		w.at += size
+		w.class = class
+		switch class {
+		case letters, digits:
+			w.add(r)
+		case unspaced:
+			w.add(r)
+			if next, _ := utf8.DecodeRuneInString(rest); classOf(next) == unspaced {
+				w.add(next)
+			}
+			return true
+		case symbol:
+			w.add(r)
+			return true
+		}
+	}
+	return w.class != none
+}
+
+// add appends a character. Only ASCII is still to be lowered, and typographic
+// apostrophes to be made plain.
+func (w *words) add(r rune) {
+	switch {
+	case 'A' <= r && r <= 'Z':
+		r += 'a' - 'A'
+	case r == '’':
+		r = '\''
+	}
+	w.size += utf8.EncodeRune(w.buf[w.size:], r)
+}
+
+// continues tells whether a word goes on with r though it is no letter: with a
+// combining mark, or with an apostrophe that a letter follows.
+func continues(r rune, rest string) bool {
+	if r == '\'' || r == '’' {
+		next, _ := utf8.DecodeRuneInString(rest)
+		return classOf(next) == letters
+	}
+	return r >= utf8.RuneSelf && unicode.Is(unicode.M, r)
+}
+
+func ascii[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
 		}
 	}
 	return true
-}
-
-// lower is for ASCII; other text has been lowered as a whole.
-func lower(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
-		return r + 'a' - 'A'
-	}
-	return r
-}
-
-func letterAt(text string, i int) bool {
-	r, _ := utf8.DecodeRuneInString(text[i:])
-	return classOf(r) == letters
-}
-
-// pair is a character of an unspaced script and the one after it, if that is of one too.
-func pair(buf []byte, r rune, rest string) []byte {
-	buf = utf8.AppendRune(buf, r)
-	if next, _ := utf8.DecodeRuneInString(rest); classOf(next) == unspaced {
-		buf = utf8.AppendRune(buf, next)
-	}
-	return buf
 }
 
 func classOf(r rune) class {
@@ -132,9 +145,11 @@ func find(rows map[string]int32, word []byte, class class) (int32, bool) {
 	if row, ok := rows[string(word)]; ok {
 		return row, true
 	}
-	if !asciiBytes(word) {
-		row, ok := rows[unaccented(word)]
-		return row, ok
+	if !ascii(word) {
+		word = unaccented(word)
+		if row, ok := rows[string(word)]; ok {
+			return row, true
+		}
 	}
 	return findStem(rows, word)
 }
@@ -148,23 +163,14 @@ func bare(word []byte) []byte {
 	return before
 }
 
-func asciiBytes(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-func unaccented(word []byte) string {
-	var plain []rune
-	for _, r := range string(norm.NFD.Bytes(word)) {
+func unaccented(word []byte) []byte {
+	var plain []byte
+	for _, r := range norm.NFD.String(string(word)) {
 		if r < 0x300 || r > 0x36f {
-			plain = append(plain, r)
+			plain = utf8.AppendRune(plain, r)
 		}
 	}
-	return norm.NFC.String(string(plain))
+	return norm.NFC.Bytes(plain)
 }
 
 // endings are English inflections and what may stand in their place, most likely

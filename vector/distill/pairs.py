@@ -57,8 +57,9 @@ def disjoint(a, b):
 
 
 class Sense:
-    def __init__(self, key, lemmas, gloss, derived):
-        self.key, self.lemmas, self.derived, self.gloss = key, lemmas, derived, gloss
+    def __init__(self, key, lemmas, gloss, derived, akin):
+        self.key, self.lemmas, self.gloss = key, lemmas, gloss
+        self.derived, self.akin = derived, akin  # (lemma, sense, its lemma); senses derived or similar
         definition = re.sub(r"\([^)]*\)", "", gloss.split(";")[0])
         self.definition = " ".join(definition.split()).strip(" ,:")
         self.examples = re.findall(r'"([^"]+)"', gloss)
@@ -95,13 +96,15 @@ class Lexicon:
         n = int(field[3], 16)
         lemmas = [re.sub(r"\(.*\)", "", field[4 + 2 * i]) for i in range(n)]
         pointers = field[4 + 2 * n + 1 :]
-        derived = []
+        derived, akin = [], []
         for i in range(int(field[4 + 2 * n])):
             symbol, offset, pos, ends = pointers[4 * i : 4 * i + 4]
+            other = "a" if pos == "s" else pos, offset
             if symbol == "+":
-                source, target = int(ends[:2], 16) - 1, int(ends[2:], 16) - 1
-                derived.append((source, ("a" if pos == "s" else pos, offset), target))
-        self.senses[kind, field[0]] = Sense((kind, field[0]), lemmas, gloss.strip(), derived)
+                derived.append((int(ends[:2], 16) - 1, other, int(ends[2:], 16) - 1))
+            if symbol in "+&":
+                akin.append(other)
+        self.senses[kind, field[0]] = Sense((kind, field[0]), lemmas, gloss.strip(), derived, akin)
 
     def common(self, sense, i):
         name = (sense.lemmas[i].lower(), *sense.key)
