@@ -15,7 +15,7 @@ import (
 // poolSize is how many candidates by words, and as many by meaning, a search
 // starts from. It grows with the limit of the first page, and the cursor keeps
 // it: the pages of a query are cut from one ranking, which ends with the pool.
-const poolSize = 100
+const poolSize = 60
 
 // Search answers q from one snapshot: the same store and query give the same
 // answer, ttl aside. Any text is a legal query.
