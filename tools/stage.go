@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"engram-mcp/memory"
@@ -112,7 +113,7 @@ func (a *Agents) committed(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, memory.ErrConflict):
-		return errors.Join(sandbox.ErrConflict, err)
+		return fmt.Errorf("%w: %w", err, sandbox.ErrConflict)
 	}
 	if _, kind := Explain(err); kind == "" && ctx.Err() == nil {
 		return a.internal(ctx, "commit", err)
