@@ -46,6 +46,9 @@ func (k *seeker) ranked(terms []queryTerm, near []int64, out *Found) error {
 		in.lexicon = k.s.opt.Lexicon
 	}
 	hits := rank(in)
+	if k.err != nil {
+		return k.err
+	}
 	return k.page(len(hits), out, func(i int) scored {
 		h := &hits[i]
 		var parts map[string]float64
@@ -161,27 +164,25 @@ func (k *seeker) corpus() (in rankInput, err error) {
 	var newest int64
 	_, err = k.one(`SELECT e.created_at FROM engram e WHERE `+k.where("e")+` ORDER BY e.created_at DESC LIMIT 1`, nil, &newest)
 	in.newest = instant(newest)
+	counts := map[string]int{}
 	in.df = func(stem string) int {
-		n, dfErr := k.frequency(stem, in.engrams)
-		err = errors.Join(err, dfErr)
+		n, known := counts[stem]
+		if !known {
+			var dfErr error
+			if n, dfErr = k.frequency(stem); dfErr != nil && k.err == nil {
+				k.err = dfErr
+			}
+			counts[stem] = n
+		}
 		return n
 	}
 	return in, err
 }
 
-// frequency is in how many engrams a word stands. Counting a common word reads
-// all its places, so that counts are kept until the space has grown by a tenth.
-func (k *seeker) frequency(stem string, engrams int) (int, error) {
-	c := &k.s.frequencies
-	if n, ok := c.get(stem, engrams); ok {
-		return n, nil
-	}
-	n := 0
-	if _, err := k.one(`SELECT doc FROM vocab WHERE term = ?`, []any{stem}, &n); err != nil {
-		return 0, err
-	}
-	c.put(stem, engrams, n)
-	return n, nil
+// frequency is in how many engrams a word stands.
+func (k *seeker) frequency(stem string) (n int, err error) {
+	_, err = k.one(`SELECT doc FROM vocab WHERE term = ?`, []any{stem}, &n)
+	return n, err
 }
 
 // Words in more than a twentieth of the engrams find too much to help, when

@@ -17,8 +17,8 @@ const (
 	partAround                     // the same, seen wider
 	partContext                    // the query's words anywhere in its context
 	partMeaning                    // other words that mean something like the query's
-	partNearby                     // the query's words or similar ones in the next neighbours
-	partCosine                     // likeness of the whole text by a sentence encoder
+	partNearby                     // the query's words and similar ones in it and close around it
+	partCosine                     // likeness of the texts by their vectors, close around it too
 	partSource                     // the query names its source
 	partSpecific                   // it is made of rare words
 	partTime                       // it says when
@@ -49,20 +49,20 @@ type partWeights [numParts]float64
 // rankWeights were found on annotated conversations; DESIGN-rank.md tells how,
 // what each is worth, and how little the exact figures matter.
 var rankWeights = partWeights{
-	partWords:      4,
+	partWords:      2,
 	partAround:     2,
-	partContext:    3,
-	partMeaning:    7,
-	partNearby:     3,
-	partCosine:     2,
-	partSource:     2.5,
-	partSpecific:   3,
-	partTime:       .25,
-	partWhen:       2,
-	partNames:      1.2,
-	partDate:       4.5,
-	partPhrase:     1,
-	partQuestion:   -.5,
+	partContext:    4,
+	partMeaning:    4,
+	partNearby:     8,
+	partCosine:     10,
+	partSource:     1.75,
+	partSpecific:   2,
+	partTime:       .4,
+	partWhen:       1.4,
+	partNames:      1,
+	partDate:       6,
+	partPhrase:     .5,
+	partQuestion:   -.3,
 	partImportance: .3,
 	partConfidence: -.6,
 	partRecency:    .2,
@@ -79,6 +79,7 @@ const (
 	answerWeight  = 1.0 // of the question of another source right before an engram: it is about that
 	askWeight     = 0.1 // of what follows an engram that asks: it is about the answer
 	similarMost   = 0.9 // of a word that is as similar as can be without being the same
+	similarLeast  = 0.2 // similarity below this is chance
 
 	fullNames     = 3       // names for the full part
 	recencyHalf   = 30 * 24 // hours after which recency is worth half
@@ -91,7 +92,8 @@ var (
 	wordsAfter   = []float64{.5, .2, .15}
 	aroundBefore = []float64{.6, .4, .3, .2, .15}
 	aroundAfter  = []float64{.5, .35, .25, .15, .1}
-	nearbyDecay  = []float64{1, .7, .5} // itself first
+	vectorBefore = []float64{.3, .15}
+	vectorAfter  = []float64{.3, .15}
 )
 
 // A rankItem is an engram as scoring sees it.
@@ -102,10 +104,10 @@ type rankItem struct {
 	context    string    // "" for an engram outside all contexts
 	at         time.Time // valid_from, or created_at without one
 	written    time.Time
-	importance float64 // 0..1
-	confidence float64 // 0..1
-	cosine     float64 // to the query by a sentence encoder, 0 without one
-	candidate  bool    // wanted in the result; others only lend their words to neighbours
+	importance float64   // 0..1
+	confidence float64   // 0..1
+	vector     []float32 // of the content, of length 1; nil without
+	candidate  bool      // wanted in the result; others only lend their words to neighbours
 }
 
 // A strand is a run of engrams that follow each other in one context without
@@ -130,7 +132,8 @@ type rankInput struct {
 	newest  time.Time // the newest write of the space
 	engrams int       // in the space
 	df      func(stem string) int
-	lexicon Lexicon // nil ranks by words alone
+	lexicon Lexicon   // nil compares no meanings of words
+	vector  []float32 // of the query, of length 1; nil compares no texts
 	strands []strand
 	links   []rankLink // both ends readable, one or both among the candidates
 }
@@ -448,7 +451,7 @@ func (r *ranker) features(i int) (f [numParts]float64) {
 	r.wordFeatures(i, &f)
 	r.meaningFeatures(i, &f)
 	f[partContext] = r.group(it.context).score
-	f[partCosine] = it.cosine
+	f[partCosine] = r.likeness(i)
 	if len(r.named) == 1 && r.named[it.source] {
 		f[partSource] = 1
 	}
@@ -472,32 +475,43 @@ func (r *ranker) features(i int) (f [numParts]float64) {
 	return f
 }
 
-// wordFeatures counts the query's words in the engram and its neighbours. An
-// answer is about the question before it, and what follows a question is not
-// about the one who asks.
+// wordFeatures counts the query's words in the engram and its neighbours.
 func (r *ranker) wordFeatures(i int, f *[numParts]float64) {
-	before, after := wordsBefore[0], wordsAfter[0]
-	if p := r.neighbour(i, -1); p != nil && p.analysis.flags&flagAsks != 0 && p.source != r.items[i].source {
-		before = answerWeight
-	}
-	if r.items[i].analysis.flags&flagAsks != 0 {
-		after = askWeight
-	}
 	w := r.windowAt(i)
-	w.add(-1, before)
-	w.add(1, after)
-	for d := 2; d <= len(wordsBefore); d++ {
-		w.add(-d, wordsBefore[d-1])
-		w.add(d, wordsAfter[d-1])
-	}
+	r.answering(i, wordsBefore, wordsAfter, w.add)
 	f[partWords] = w.score()
 
 	w = r.windowAt(i)
-	for d := 1; d <= len(aroundBefore); d++ {
-		w.add(-d, aroundBefore[d-1])
-		w.add(d, aroundAfter[d-1])
-	}
+	r.around(i, aroundBefore, aroundAfter, w.add)
 	f[partAround] = w.score()
+}
+
+// around calls add for every neighbour that has a weight.
+func (r *ranker) around(i int, before, after []float64, add func(n *rankedItem, weight float64)) {
+	for d := range before {
+		if n := r.neighbour(i, -d-1); n != nil {
+			add(n, before[d])
+		}
+		if n := r.neighbour(i, d+1); n != nil {
+			add(n, after[d])
+		}
+	}
+}
+
+// answering is around with regard to questions: an answer is about what the
+// question before it asks, and an engram that asks is not about the answer.
+func (r *ranker) answering(i int, before, after []float64, add func(n *rankedItem, weight float64)) {
+	asks := r.items[i].analysis.flags&flagAsks != 0
+	previous, next := r.neighbour(i, -1), r.neighbour(i, 1)
+	r.around(i, before, after, func(n *rankedItem, weight float64) {
+		switch {
+		case n == previous && n.analysis.flags&flagAsks != 0 && n.source != r.items[i].source:
+			weight = answerWeight
+		case n == next && asks:
+			weight = askWeight
+		}
+		add(n, weight)
+	})
 }
 
 // A window adds up the words of an item and its neighbours. It is scored as
@@ -505,21 +519,16 @@ func (r *ranker) wordFeatures(i int, f *[numParts]float64) {
 // compared with what as many average texts would have.
 type window struct {
 	r                *ranker
-	center           int
 	counts           []float64
 	length, expected float64
 }
 
 func (r *ranker) windowAt(i int) window {
 	it := &r.items[i]
-	return window{r: r, center: i, counts: slices.Clone(it.own), length: float64(it.analysis.ownLen), expected: r.ownMean}
+	return window{r: r, counts: slices.Clone(it.own), length: float64(it.analysis.ownLen), expected: r.ownMean}
 }
 
-func (w *window) add(d int, weight float64) {
-	n := w.r.neighbour(w.center, d)
-	if n == nil {
-		return
-	}
+func (w *window) add(n *rankedItem, weight float64) {
 	w.length += weight * float64(n.analysis.contentLen)
 	w.expected += weight * w.r.contentMean
 	for k, c := range n.content {
@@ -576,31 +585,57 @@ func (r *ranker) scoreContexts() {
 	}
 }
 
-// meaningFeatures compares words by meaning. Names are left out: one name is
-// as near to another as can be, and means somebody else.
+// meaningFeatures compares words by meaning. Names of sources are left out:
+// one name is as near to another as can be, and means somebody else.
 func (r *ranker) meaningFeatures(i int, f *[numParts]float64) {
 	it := &r.items[i]
+	nearby := make([]float64, len(r.terms))
+	add := func(n *rankedItem, weight float64) {
+		for k, m := range n.match {
+			nearby[k] += weight * m * m // squared: a few good matches, not many faint ones
+		}
+	}
+	add(it, 1)
+	r.answering(i, wordsBefore, wordsAfter, add)
 	for k := range r.terms {
 		t := &r.terms[k]
 		if t.name {
 			continue
 		}
+		f[partNearby] += share(t.idf*nearby[k]/(nearby[k]+countSaturation), r.topic)
 		if it.match[k] < 1 {
-			f[partMeaning] += share(t.idf*it.match[k], r.topic)
+			f[partMeaning] += share(t.idf*max(0, it.match[k]-similarLeast), r.topic)
 		}
-		best := 0.0
-		for d, decay := range nearbyDecay {
-			for _, n := range []*rankedItem{r.neighbour(i, -d), r.neighbour(i, d)} {
-				if n != nil {
-					best = max(best, decay*n.match[k])
-				}
-			}
-		}
-		f[partNearby] += share(t.idf*best, r.topic)
 	}
 	for _, p := range it.analysis.pairs {
 		f[partPhrase] += share(r.pairs[p], r.topic)
 	}
+}
+
+// likeness is the cosine of the query's vector and that of the engram with
+// some of its neighbours' added, because a turn of a conversation is about
+// what was said around it.
+func (r *ranker) likeness(i int) float64 {
+	own := r.items[i].vector
+	if len(r.vector) == 0 || len(own) != len(r.vector) {
+		return 0
+	}
+	sum := make([]float64, len(own))
+	add := func(n *rankedItem, weight float64) {
+		if len(n.vector) == len(sum) {
+			for d, v := range n.vector {
+				sum[d] += weight * float64(v)
+			}
+		}
+	}
+	add(&r.items[i], 1)
+	r.answering(i, vectorBefore, vectorAfter, add)
+	dot, square := 0.0, 0.0
+	for d, v := range sum {
+		dot += v * float64(r.vector[d])
+		square += v * v
+	}
+	return share(dot, math.Sqrt(square))
 }
 
 // sample returns the words of the content with the lowest hashes, all of them

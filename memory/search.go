@@ -185,6 +185,7 @@ type seeker struct {
 	offset    int
 	pool      int   // candidates by words, and as many by meaning
 	linkCount int64 // live links of the space
+	err       error // the first failure inside ranking
 }
 
 // newest lists without a query.

@@ -107,12 +107,11 @@ type Store struct {
 	workers  sync.WaitGroup
 	closeErr error
 
-	feed        feed
-	vectors     vectors
-	reads       accessLog
-	frequencies frequencies
-	statements  readStatements
-	items       itemCache
+	feed       feed
+	vectors    vectors
+	reads      accessLog
+	statements readStatements
+	items      itemCache
 }
 
 func (o Options) indexWait() time.Duration {

@@ -25,8 +25,9 @@ type vectors struct {
 }
 
 const (
-	embedBatch = 64
-	loadBatch  = 2000
+	embedBatch      = 64   // texts in one request to an embedder elsewhere
+	localEmbedBatch = 1000 // texts in one transaction of a local one
+	loadBatch       = 2000
 )
 
 // initVectors prepares the index; loading it is the background's work.
@@ -120,7 +121,7 @@ func (s *Store) embedLoop() {
 // embedLeftovers embeds a short queue before the index is loaded, so that what
 // the last process wrote just before it ended is found at once.
 func (s *Store) embedLeftovers(ctx context.Context) {
-	for range 2000 / embedBatch {
+	for range 2 {
 		if n, err := s.embedSome(ctx); n == 0 || err != nil {
 			return
 		}
@@ -146,11 +147,15 @@ func (s *Store) embedSome(ctx context.Context) (int, error) {
 		row             int64
 		source, content string
 	}
+	batch := embedBatch
+	if s.opt.Local {
+		batch = localEmbedBatch
+	}
 	var items []item
 	ready := true
 	err := s.snapshot(ctx, func(v *view) (err error) {
 		items, err = collect(v, func(r *sql.Rows) (i item, err error) { err = r.Scan(&i.row, &i.source, &i.content); return },
-			`SELECT e.row, e.source, e.content FROM unembedded u JOIN engram e ON e.row = u.engram ORDER BY u.engram LIMIT ?`, embedBatch)
+			`SELECT e.row, e.source, e.content FROM unembedded u JOIN engram e ON e.row = u.engram ORDER BY u.engram LIMIT ?`, batch)
 		if err == nil {
 			_, err = v.one(`SELECT ready FROM model WHERE row = ?`, []any{model}, &ready)
 		}

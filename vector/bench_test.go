@@ -111,6 +111,7 @@ func (s *setting) openSQLite(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer insert.Close()
 	for i := range len(s.flat) / s.dim {
 		if _, err := insert.Exec(i, blob(s.row(i))); err != nil {
 			b.Fatal(err)

@@ -39,7 +39,7 @@ func TestCachedAsksForEachTextOnce(t *testing.T) {
 	ctx := context.Background()
 	inner := &counter{id: "model"}
 	c := NewCached(inner, 1<<20)
-	for range 2 {
+	for range 3 {
 		got, err := c.Embed(ctx, []string{"a", "bb", "a", "ccc"})
 		if err != nil {
 			t.Fatal(err)
@@ -49,6 +49,9 @@ func TestCachedAsksForEachTextOnce(t *testing.T) {
 			t.Fatalf("vectors (-want +got):\n%s", diff)
 		}
 		got[0][0] = 99 // the caller's own
+		if got[2][0] == 99 {
+			t.Error("two texts share a vector")
+		}
 	}
 	if _, err := c.Embed(ctx, []string{"bb", "new"}); err != nil {
 		t.Fatal(err)

@@ -3,9 +3,9 @@ package vector
 import "math"
 
 const (
-	// level is the largest absolute value of a code. Seven bits and no more,
-	// because both kernels rely on sums of four products fitting 16 bits:
-	// 4 * (2*level) * level < 1<<15.
+	// level is the largest absolute value of a code. It is seven bits and no
+	// more because dotGo needs sums of four products, and the AVX2 kernel sums
+	// of two, to fit 16 signed bits: 4 * (2*level) * level < 1<<15.
 	level = 63
 
 	// lane is the number of codes that the AVX2 kernel takes at a time; rows of

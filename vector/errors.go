@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// The kinds of failure of this package. Every error returned by it is an
-// [*Error] that matches exactly one of them with errors.Is; cancellation of the
-// caller's context is returned as the context's own error.
+// The kinds of failure of this package. What a caller or operator can remedy is
+// an [*Error], which matches exactly one of them with errors.Is; a cancelled
+// context is returned as the context's own error; anything else is a bug here.
 var (
 	// ErrInvalid: the caller's argument cannot be used: a vector of the wrong
 	// dimension, a zero or non-finite vector, a negative row, a blank text, a

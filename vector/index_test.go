@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+)
+
+// The store declares what it needs of an index and of an embedder in its own
+// words; these are they.
+var (
+	_ interface {
+		Put(ctx context.Context, rows []int64, vecs [][]float32) error
+		Delete(ctx context.Context, rows []int64) error
+		Nearest(ctx context.Context, vec []float32, k int, allow []uint64) (rows []int64, scores []float32, err error)
+	} = (*Index)(nil)
+	_ = []Embedder{None{}, (*Static)(nil), (*Remote)(nil), (*Cached)(nil)}
 )
 
 // newIndex returns an empty index that uses the given kernel.
@@ -94,8 +106,8 @@ func TestIndexAgreesWithModel(t *testing.T) {
 					}
 				},
 				"": func(t *rapid.T) {
-					if got := ix.Stats().Vectors; got != len(held) {
-						t.Fatalf("holds %d vectors, want %d", got, len(held))
+					if got, docs := ix.Stats().Vectors, ix.docs.Count(); got != len(held) || docs != len(held) {
+						t.Fatalf("holds %d vectors and %d documents, want %d", got, docs, len(held))
 					}
 					q := vec.Draw(t, "query")
 					k := rapid.IntRange(-1, 40).Draw(t, "k")
@@ -342,6 +354,42 @@ func TestRecall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every machine answers with the same bits: codes, shortlists and scores depend
+// on no kernel and on no fused multiply-add.
+func TestSameBitsOnEveryMachine(t *testing.T) {
+	bothKernels(t, func(t *testing.T, dot kernel) {
+		ctx := context.Background()
+		const dim, count = 100, 500
+		r := rand.New(rand.NewPCG(11, 12))
+		draw := func() []float32 {
+			v := make([]float32, dim)
+			for i := range v {
+				v[i] = r.Float32() - .5
+			}
+			return v
+		}
+		ix := newIndex(t, dim, dot)
+		for row := range int64(count) {
+			if err := ix.Put(ctx, []int64{row}, [][]float32{draw()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum := fnv.New64a()
+		for range 50 {
+			rows, scores, err := ix.Nearest(ctx, draw(), 20, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range rows {
+				fmt.Fprintln(sum, rows[i], math.Float32bits(scores[i]))
+			}
+		}
+		if got, want := sum.Sum64(), uint64(0xf4f39e78c7a3068d); got != want {
+			t.Errorf("answers sum up to %#x, want %#x", got, want)
+		}
+	})
 }
 
 // The exact scores are chromem's, up to its rounding, and so is their order.

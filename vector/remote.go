@@ -55,15 +55,17 @@ const (
 )
 
 // Remote is an Embedder that asks a server. Making one opens no connection.
-// Texts go to that server and to no other: redirects are not followed.
+// Texts go to that server and to no other, but for a proxy that the environment
+// names: redirects are not followed.
 //
-// Texts are sent in batches, one after the other. An overloaded or failing
-// server is asked up to four times, as late as it says itself. Texts longer
-// than the configured limit are cut, so that a very long one is found by its
-// beginning rather than not at all.
-// The same happens where a server refuses its input: a refused batch is halved,
-// and a refused text is cut in half, again and again, since many servers give no
-// other answer to a text that is longer than their model reads.
+// Texts are sent in batches, one after the other. A server that is overloaded or
+// failing is asked up to four times, no sooner than it wants to be.
+//
+// Texts longer than the configured limit are cut, so that a very long one is
+// found by its beginning rather than not at all. The same happens where a server
+// refuses its input: a refused batch is halved, and a refused text is cut in
+// half, again and again, since many servers give no other answer to a text that
+// is longer than their model reads.
 type Remote struct {
 	config    Config
 	dialect   dialect
@@ -78,8 +80,8 @@ type dialect struct {
 	provider string
 	path     string
 	request  func(c *Config, texts []string) any
-	// response returns the vectors in the order of the texts, which it cannot
-	// know; count and content of the vectors are checked by Remote.
+	// response reads an answer and returns its vectors in the order of the texts
+	// that were sent. Their number and content are left to Remote to check.
 	response func(body []byte) (vecs [][]float32, problem string)
 	base     string // an example of a BaseURL
 	notFound string // hint for status 404
@@ -104,8 +106,8 @@ func newRemote(c Config, d dialect) (*Remote, error) {
 		return bad("the model or version is missing or holds | or control characters", "give the model's name as the server knows it")
 	case c.Dim < 1 || c.Dim > MaxDim:
 		return bad(fmt.Sprintf("dimension %d is not in 1 to %d", c.Dim, MaxDim), "give the dimension of the model's vectors, as its page says")
-	case c.Timeout < 0 || min(c.BatchTexts, c.BatchBytes, c.TextBytes) < 0:
-		return bad("a limit is negative", "leave it out to get the default")
+	case c.Timeout < 0 || min(c.BatchTexts, c.BatchBytes, c.TextBytes-utf8.UTFMax) < 0:
+		return bad("a limit is negative, or less than a character", "leave it out to get the default")
 	}
 	authorize, ok := bearer(c.KeyEnv)
 	if !ok {
@@ -174,7 +176,8 @@ func (r *Remote) Embed(ctx context.Context, texts []string) ([][]float32, error)
 		if strings.TrimSpace(text) == "" {
 			return nil, invalid(r.op(), fmt.Sprintf("text %d is blank", i), "embed texts with words only")
 		}
-		cuts[i] = cut(text, r.config.TextBytes)
+		// Trimmed, so that no cut leaves nothing but blanks.
+		cuts[i] = cut(strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD")), r.config.TextBytes)
 	}
 	vecs := make([][]float32, 0, len(texts))
 	for len(cuts) > 0 {
@@ -191,8 +194,8 @@ func (r *Remote) Embed(ctx context.Context, texts []string) ([][]float32, error)
 
 func (r *Remote) op() string { return "embed " + r.dialect.provider }
 
-// cut returns the longest beginning of text within limit bytes that ends with a
-// whole character.
+// cut returns the longest beginning of text, valid UTF-8, within limit bytes that
+// ends with a whole character.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

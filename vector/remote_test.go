@@ -260,6 +260,8 @@ func TestBatches(t *testing.T) {
 		{"by count", func(c *Config) { c.BatchTexts = 2 }, []string{"a", "b", "c", "d", "e"}, [][]string{{"a", "b"}, {"c", "d"}, {"e"}}},
 		{"by bytes", func(c *Config) { c.BatchBytes = 4 }, []string{"aa", "bb", "c", "ddd", "ee"}, [][]string{{"aa", "bb"}, {"c", "ddd"}, {"ee"}}},
 		{"a long text goes alone", func(c *Config) { c.BatchBytes = 4 }, []string{"a", "bbbbbb", "c"}, [][]string{{"a"}, {"bbbbbb"}, {"c"}}},
+		{"blanks around a text are not sent", nil, []string{"\n\n a b \t"}, [][]string{{"a b"}}},
+		{"what is no UTF-8 is replaced", func(c *Config) { c.TextBytes = 4 }, []string{strings.Repeat("\x80", 99)}, [][]string{{"\uFFFD"}}},
 		{"too long a text is cut between characters", func(c *Config) { c.TextBytes = 4 }, []string{"añbñ", "ab"}, [][]string{{"añb", "ab"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -346,10 +348,9 @@ func TestFaultsAreToldApart(t *testing.T) {
 		{"beyond float32", vec(`[1e39,1]`), ErrBadResponse, 1},
 		{"words for numbers", vec(`["` + chatter + `"]`), ErrBadResponse, 1},
 		{"base64 for numbers", vec(`"AACAPwAAAAA="`), ErrBadResponse, 1},
-		{"endless answer", func(w http.ResponseWriter, _ request) {
-			_, _ = io.WriteString(w, `{"data":[{"index":0,"embedding":[`)
-			for range 1 << 16 {
-				if _, err := io.WriteString(w, "                    1,"); err != nil {
+		{"endless answer", func(w http.ResponseWriter, r request) {
+			for {
+				if _, err := io.WriteString(w, strings.Repeat(" ", 4096)); err != nil {
 					return
 				}
 			}
@@ -632,6 +633,7 @@ func TestConfigurationsThatCannotWork(t *testing.T) {
 		{"silly dimension", func(c *Config) { c.Dim = math.MaxInt }},
 		{"key instead of its variable", func(c *Config) { c.KeyEnv = secretKey }},
 		{"negative timeout", func(c *Config) { c.Timeout = -1 }},
+		{"texts shorter than a character", func(c *Config) { c.TextBytes = 3 }},
 		{"negative batch", func(c *Config) { c.BatchTexts = -1 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -27,7 +27,11 @@ Without a tool it lists the tools.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asOwner(cmd.Context(), func(ctx context.Context, e *engine) error {
 				if len(args) == 0 {
-					return a.listTools(e.set.Tools(ctx))
+					shown, err := e.set.ByProfile(tools.ProfileAll)
+					if err != nil {
+						return err
+					}
+					return a.listTools(shown.Tools(ctx))
 				}
 				in := json.RawMessage("{}")
 				if len(args) == 2 {

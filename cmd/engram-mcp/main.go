@@ -20,6 +20,7 @@ import (
 
 	"engram-mcp/memory"
 	"engram-mcp/tools"
+	"engram-mcp/vector"
 )
 
 // The exit statuses that scripts can rely on.
@@ -110,6 +111,9 @@ func explain(err error) (what, hint string, cause error) {
 	}
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p.what, p.hint, p.err
+	}
+	if e, ok := errors.AsType[*vector.Error](err); ok {
+		return e.Error(), e.Hint, e.Cause
 	}
 	if e, ok := errors.AsType[*memory.Error](err); ok {
 		cause = e.Err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,6 +21,10 @@ func TestMain(m *testing.M) {
 // a data directory of its own, and no network: what would use one goes to a
 // proxy that is not there.
 func TestScripts(t *testing.T) {
+	tally, err := filepath.Abs("../../examples/agents/c/tally")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -29,6 +35,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AppData", env.WorkDir+"/home/roaming")
 			env.Setenv("ENGRAM_DATA_DIR", env.WorkDir+"/data")
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("TALLY", tally)
+			env.Setenv("HELLO", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`)
+			env.Setenv("CREATE", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"engram_create","arguments":{"content":"The boat goes out at dawn"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 			for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 				env.Setenv(proxy, "http://127.0.0.1:1")
 			}
@@ -39,6 +48,26 @@ func TestScripts(t *testing.T) {
 			"save-json": saveJSON,
 			"status":    status,
 			"expect":    expect,
+			"spoil":     spoil,
+			"address":   address,
+			"token":     token,
 		},
 	})
+}
+
+// The agent that is built in is the one that the examples show.
+func TestBuiltInAgentIsTheExample(t *testing.T) {
+	for built, example := range map[string]string{"tally.wasm": "tally.wasm", "tally.json": "agent.json"} {
+		want, err := os.ReadFile(filepath.Join("../../examples/agents/c/tally", example))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join("demo", built))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("demo/%s differs from %s: copy the example over it", built, example)
+		}
+	}
 }

@@ -75,7 +75,7 @@ func (p *printer) wrap(s string, after int) []string {
 	for _, paragraph := range strings.Split(s, "\n") {
 		line := ""
 		for _, word := range strings.Fields(paragraph) {
-			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > room {
+			if line != "" && columns(line)+1+columns(word) > room {
 				lines = append(lines, line)
 				line = ""
 			}
@@ -87,6 +87,22 @@ func (p *printer) wrap(s string, after int) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// columns is how wide s is, without its colours.
+func columns(s string) (n int) {
+	escape := false
+	for _, r := range s {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case !escape:
+			n++
+		case r == 'm':
+			escape = false
+		}
+	}
+	return n
 }
 
 // text prints s wrapped, with a margin before each line: first before the

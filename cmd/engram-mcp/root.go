@@ -26,14 +26,13 @@ says what there is on a terminal.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.onTerminal() {
+			if isTerminal(a.in) {
 				return a.welcome(cmd.Context())
 			}
 			return a.serveStdio(cmd.Context())
 		},
-		PersistentPreRunE:          func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
-		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.resolve(cmd) },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	a.bindGlobal(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
@@ -53,9 +52,15 @@ says what there is on a terminal.`,
 			root.AddCommand(c)
 		}
 	}
-	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newCall(a))
-	add("serve", newServe(a))
-	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help is enough
+	add("memory", newAdd(a), newSearch(a), newGet(a), newLink(a), newHistory(a), newForget(a), newCall(a))
+	add("serve", newServe(a), newInstall(a))
+	add("serve", newDemo(a))
+	add("care", newStats(a), newSpace(a), newAgent(a), newExport(a), newImport(a), newBackup(a), newRestore(a), newDoctor(a), newVersion(a))
+	root.SetHelpCommandGroupID("care")
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		c.Hidden = c.Hidden || c.Name() == "help" // it works, and --help is enough to know
+	}
 	return root
 }
 
@@ -63,7 +68,7 @@ says what there is on a terminal.`,
 // ones once, at the root.
 const usageTemplate = `{{if .HasExample}}{{.Example}}
 
-{{end}}Usage: {{if .Runnable}}{{.UseLine}}{{else}}{{.CommandPath}} COMMAND{{end}}
+{{end}}Usage: {{if and .HasParent .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
 {{- if .HasAvailableSubCommands}}{{$all := .Commands}}{{range $group := .Groups}}
 
 {{.Title}}:{{range $all}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
@@ -95,6 +100,7 @@ func none(cmd *cobra.Command, args []string) error {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
 	hint := "see '" + cmd.CommandPath() + " --help'"
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		hint = "did you mean '" + cmd.CommandPath() + " " + strings.Join(near, "' or '"+cmd.CommandPath()+" ") + "'? " + hint
@@ -120,6 +126,15 @@ func atMost(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+func between(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least {
+			return atLeast(least, what)(cmd, args)
+		}
+		return atMost(most, what)(cmd, args)
+	}
+}
+
 func atLeast(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
@@ -129,9 +144,7 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// onTerminal reports whether a person is there to read and type.
-func (a *app) onTerminal() bool { return isTerminal(a.in) && isTerminal(a.out) }
-
+// isTerminal reports whether a person is at the other end of a stream.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

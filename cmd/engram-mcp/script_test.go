@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -110,12 +113,63 @@ func at(v any, path []string) (any, bool) {
 	return v, true
 }
 
-// httpCommand is the program "http [-token T] [-accept TYPE] METHOD URL [BODY]". It waits for
-// a server that is about to start, prints the status and the body, and fails
-// only if there is no answer.
+// spoil damage|newer|foreign FILE makes a database unfit to be opened: it
+// overwrites a part in its middle, gives it a schema version that is yet to
+// come, or makes a new file that says it belongs to another program.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: spoil damage|newer|foreign FILE")
+	}
+	path := ts.MkAbs(args[1])
+	if args[0] == "foreign" {
+		db, err := sql.Open("sqlite", path)
+		ts.Check(err)
+		_, err = db.Exec("CREATE TABLE recipes (name TEXT); PRAGMA application_id = 7")
+		ts.Check(errors.Join(err, db.Close()))
+		return
+	}
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	switch args[0] {
+	case "damage":
+		for i := len(b) / 4; i < len(b)/2; i++ {
+			b[i] = 0xA5
+		}
+	case "newer":
+		binary.BigEndian.PutUint32(b[60:], 99) // user_version
+	default:
+		ts.Fatalf("cannot spoil by %s", args[0])
+	}
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+// address chooses an address for a server: ADDR, and URL of it.
+func address(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: address")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv("ADDR", ln.Addr().String())
+	ts.Setenv("URL", "http://"+ln.Addr().String())
+	ts.Check(ln.Close())
+}
+
+// token keeps the token of the data directory in TOKEN.
+func token(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: token")
+	}
+	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile(ts.Getenv("ENGRAM_DATA_DIR")+"/token")))
+}
+
+// httpCommand is the program "http [-token T] [-host H] [-modern METHOD] METHOD URL [BODY]".
+// It prints the body of the answer on stdout and the status on stderr, and
+// fails only if there is no answer.
 func httpCommand() {
 	token := flag.String("token", "", "bearer token")
 	host := flag.String("host", "", "Host header")
+	modern := flag.String("modern", "", "method of a request that stands alone")
 	flag.Parse()
 	ask := func() (*http.Response, error) {
 		req, err := http.NewRequest(flag.Arg(0), flag.Arg(1), strings.NewReader(flag.Arg(2)))
@@ -125,6 +179,11 @@ func httpCommand() {
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Accept", "application/json, text/event-stream")
 		req.Host = *host
+		if *modern != "" {
+			req.Header.Set("MCP-Protocol-Version", "2026-07-28")
+			req.Header.Set("Mcp-Method", *modern)
+			req.Header.Set("Mcp-Name", "engram_create")
+		}
 		if *token != "" {
 			req.Header.Set("Authorization", "Bearer "+*token)
 		}

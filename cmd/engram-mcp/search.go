@@ -89,14 +89,14 @@ func (a *app) search(ctx context.Context, e *engine, in searchArgs) error {
 // hit prints one engram that was found: its score and content, and below its id
 // and what else there is to say of it.
 func (p *printer) hit(h *hit) {
-	score := "     "
+	score := ""
 	if h.Score > 0 {
-		score = fmt.Sprintf("%.2f ", h.Score)
+		score = fmt.Sprintf("%.2f", h.Score)
 	}
-	p.text(p.green(score)+" ", 6, h.Content)
-	p.linef("      %s  %s", p.blue(h.ID), p.dim(p.fit(about(&h.Engram), 8+len(h.ID))))
+	p.text(p.green(fmt.Sprintf("%5s", score))+"  ", 7, h.Content)
+	p.linef("       %s  %s", p.blue(h.ID), p.dim(p.fit(about(&h.Engram), 9+len(h.ID))))
 	if len(h.Parts) > 0 {
-		p.linef("      %s", p.dim(parts(h.Parts)))
+		p.text("       ", 7, p.dim(parts(h.Parts)))
 	}
 }
 

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 
-	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/spf13/cobra"
 
 	"engram-mcp/memory"
@@ -36,6 +36,9 @@ the file "token" of the data directory, which is made at the first start.`,
 			if len(args) == 1 { // --http ADDRESS: the flag itself needs no value
 				a.http = args[0]
 			}
+			if a.http != "" {
+				return a.serveHTTP(cmd.Context())
+			}
 			return a.serveStdio(cmd.Context())
 		},
 	}
@@ -59,7 +62,7 @@ type service struct {
 	*engine
 	log     *slog.Logger
 	server  *transport.Server
-	warming sync.Once
+	metrics *metrics
 	who     memory.Principal // of clients that bring no identity of their own
 }
 
@@ -75,12 +78,9 @@ func (a *app) service(level slog.Level) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv := transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
-	tools.Serve(srv.MCP(), part, e.open)
-	s := &service{engine: e, log: log, server: srv, who: a.client(part)}
-	srv.MCP().GetHooks().AddAfterInitialize(func(ctx context.Context, _ any, _ *mcp.InitializeRequest, _ *mcp.InitializeResult) {
-		s.warming.Do(func() { go s.warm(context.WithoutCancel(ctx)) })
-	})
+	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part)}
+	s.server = transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
+	tools.Serve(s.server.MCP(), s.observed(part), e.open)
 	return s, nil
 }
 
@@ -89,23 +89,39 @@ func (a *app) service(level slog.Level) (*service, error) {
 func (s *service) warm(ctx context.Context) {
 	_, release, err := s.spaces.Get(ctx, s.who.Space)
 	if err != nil {
-		s.log.Warn("the memory cannot be opened", "err", err)
+		warnings(s.log)("the memory cannot be opened", "err", err)
 		return
 	}
 	release()
 }
 
 // serveStdio serves the client at the other end of stdin and stdout until it
-// hangs up.
+// hangs up. Its space is opened once it has its first answer: no client waits
+// for a disk to learn that there is a server.
 func (a *app) serveStdio(ctx context.Context) error {
 	s, err := a.service(slog.LevelWarn)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, a.out)
+	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
+	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
 	if ctx.Err() != nil { // it was told to stop, and did
 		return nil
 	}
 	return err
+}
+
+// afterFirst is a writer that starts something when it has written for the
+// first time.
+type afterFirst struct {
+	w    io.Writer
+	once sync.Once
+	do   func()
+}
+
+func (a *afterFirst) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	a.once.Do(func() { go a.do() })
+	return n, err
 }

@@ -8,10 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"engram-mcp/memory"
+	"engram-mcp/sandbox"
+	"engram-mcp/sandbox/wasm"
 	"engram-mcp/tools"
 	"engram-mcp/vector"
 )
@@ -20,8 +24,10 @@ import (
 // and the tools that work on them. Nothing of it touches a disk before the
 // first call.
 type engine struct {
-	spaces *memory.Spaces
-	set    *tools.Set
+	spaces   *memory.Spaces
+	set      *tools.Set
+	agents   *tools.Agents
+	runtimes []sandbox.Runtime
 }
 
 // engine wires the packages together. passing says that this process only
@@ -38,6 +44,11 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 	if passing {
 		opt.IndexWait = time.Minute
 	}
+	words, err := vector.NewStatic()
+	if err != nil {
+		return nil, err
+	}
+	opt.Lexicon = words
 	embedder, err := a.newEmbedder()
 	if err != nil {
 		return nil, err
@@ -46,8 +57,12 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 		opt.Embedder, opt.Local = embedder, a.embedder == "static"
 		opt.Index = func(dim int) (memory.Index, error) { return vector.NewIndex(dim) }
 	}
-	e := &engine{spaces: memory.OpenSpaces(a.data, opt)}
-	e.set = tools.NewSet(tools.Memory(e.open)...)
+	e := &engine{spaces: memory.OpenSpaces(a.data, opt), runtimes: a.runtimes(log)}
+	e.agents = tools.NewAgents(e.open, tools.AgentOptions{
+		Dir: filepath.Join(a.data, "modules"), Runtimes: e.runtimes, Embedded: wasm.ReadManifest, Log: log,
+	})
+	e.set = tools.NewSet(slices.Concat(tools.Memory(e.open), e.agents.Tools())...)
+	e.agents.Join(e.set)
 	return e, nil
 }
 
@@ -70,8 +85,21 @@ func (e *engine) open(ctx context.Context) (*memory.Store, func(), error) {
 	return e.spaces.Get(ctx, who.Space)
 }
 
-// Close finishes what is under way and releases the files.
-func (e *engine) Close() error { return e.spaces.Close() }
+// closeTimeout is how long the calls of agents are waited for at the end; the
+// default limit of one is two seconds.
+const closeTimeout = 5 * time.Second
+
+// Close finishes what is under way and releases the files. It may be called
+// more than once.
+func (e *engine) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	errs := []error{e.agents.Close(ctx)}
+	for _, rt := range e.runtimes {
+		errs = append(errs, rt.Close(ctx))
+	}
+	return errors.Join(append(errs, e.spaces.Close())...)
+}
 
 // embedKey is the variable that may hold the key of an embedding server.
 const embedKey = "ENGRAM_EMBED_KEY"

@@ -41,12 +41,13 @@ func module(sections ...[]byte) []byte {
 	return join([]byte("\x00asm\x01\x00\x00\x00"), join(sections...))
 }
 
-// Types 0 to 3 of the modules below.
+// Types of the modules below.
 const (
 	typeNone   = 0 // () -> ()
 	typeUnary  = 1 // (i32) -> (i32)
 	typeResult = 2 // () -> (i32)
 	typeUnary8 = 3 // (i32 x 8) -> (i32)
+	typeSink   = 4 // (i32) -> ()
 )
 
 var types = sec(1, vec(
@@ -54,6 +55,7 @@ var types = sec(1, vec(
 	[]byte{0x60, 1, 0x7f, 1, 0x7f},
 	[]byte{0x60, 0, 1, 0x7f},
 	join([]byte{0x60, 8}, bytes.Repeat([]byte{0x7f}, 8), []byte{1, 0x7f}),
+	[]byte{0x60, 1, 0x7f, 0},
 ))
 
 // function is a type index and a body without its length: locals and code.

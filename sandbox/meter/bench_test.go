@@ -7,39 +7,76 @@ import (
 	"engram-mcp/sandbox/meter"
 )
 
-// BenchmarkOverhead runs each kernel plain and metered, in turn, and reports
-// both times and their ratio.
+// BenchmarkOverhead runs each guest plain and metered, in turn, and reports
+// the best time of both and their ratio.
 func BenchmarkOverhead(b *testing.B) {
-	wasm := testdata(b, "kernels.wasm")
 	h := newHost(b, engines[0], features)
-	plain := h.instantiate(wasm)
-	metered := h.instantiate(rewrite(b, wasm, meter.Options{}))
-	for _, k := range []struct {
-		name string
-		n    uint64
-	}{{"hot", 2_000_000}, {"fib", 25}, {"sieve", 60_000}, {"switch", 500_000}, {"indirect", 1_000_000}, {"float", 1_000_000},
-		{"globals", 1_000_000}, {"bulk", 20_000}, {"multi", 1_000_000}, {"simd", 1_000_000}, {"tail", 1_000_000}} {
-		b.Run(k.name, func(b *testing.B) {
-			p, m := time.Duration(1<<62), time.Duration(1<<62)
-			var spent int64
-			for range b.N {
-				start := time.Now()
-				if _, err := plain.ExportedFunction(k.name).Call(h.ctx, k.n); err != nil {
-					b.Fatal(err)
-				}
-				p = min(p, time.Since(start))
-				start = time.Now()
-				_, s, err := h.call(h.ctx, metered, ample, k.name, k.n)
-				if err != nil {
-					b.Fatal(err)
-				}
-				m, spent = min(m, time.Since(start)), s
+	for _, g := range guests {
+		wasm := testdata(b, g.file)
+		plain := h.instantiate(wasm)
+		metered := h.instantiate(rewrite(b, wasm, meter.Options{}))
+		for _, c := range g.calls {
+			if c.many == 0 {
+				continue
 			}
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(p.Microseconds())/1e3, "plain-ms")
-			b.ReportMetric(float64(m.Microseconds())/1e3, "metered-ms")
-			b.ReportMetric(float64(m)/float64(p), "ratio")
-			b.ReportMetric(float64(spent)/float64(m.Nanoseconds()), "fuel/ns")
+			b.Run(g.file+"/"+c.name, func(b *testing.B) {
+				best := [2]time.Duration{1 << 62, 1 << 62}
+				var spent int64
+				for range b.N {
+					start := time.Now()
+					if _, err := plain.ExportedFunction(c.name).Call(h.ctx, c.many); err != nil {
+						b.Fatal(err)
+					}
+					best[0] = min(best[0], time.Since(start))
+					start = time.Now()
+					_, s, err := h.call(h.ctx, metered, ample, c.name, c.many)
+					if err != nil {
+						b.Fatal(err)
+					}
+					best[1], spent = min(best[1], time.Since(start)), s
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(float64(best[0].Microseconds())/1e3, "plain-ms")
+				b.ReportMetric(float64(best[1].Microseconds())/1e3, "metered-ms")
+				b.ReportMetric(float64(best[1])/float64(best[0]), "ratio")
+				b.ReportMetric(float64(spent)/float64(best[1].Nanoseconds()), "fuel/ns")
+			})
+		}
+	}
+}
+
+// BenchmarkRewrite reports the time to rewrite each guest, how much larger it
+// becomes, and how much longer it takes to compile.
+func BenchmarkRewrite(b *testing.B) {
+	files := map[string][]byte{"go": goGuest(b)}
+	for _, g := range guests {
+		files[g.file] = testdata(b, g.file)
+	}
+	h := newHost(b, engines[0], features)
+	compile := func(wasm []byte) time.Duration {
+		start := time.Now()
+		c, err := h.rt.CompileModule(h.ctx, wasm)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Close(h.ctx)
+		return time.Since(start)
+	}
+	for name, wasm := range files {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(wasm)))
+			b.ReportAllocs()
+			var out []byte
+			var info meter.Info
+			for range b.N {
+				out, info, _ = meter.Rewrite(wasm, meter.Options{Allow: allowAll})
+			}
+			b.StopTimer()
+			b.ReportMetric(100*float64(len(out))/float64(len(wasm))-100, "%larger")
+			b.ReportMetric(float64(info.Sites), "sites")
+			b.ReportMetric(float64(compile(wasm).Microseconds())/1e3, "compile-plain-ms")
+			b.ReportMetric(float64(compile(out).Microseconds())/1e3, "compile-metered-ms")
+			b.ReportMetric(float64(info.CompileTime.Microseconds())/1e3, "compile-bound-ms")
 		})
 	}
 }

@@ -16,10 +16,12 @@ type decoder struct {
 
 	at     int // offset of the instruction
 	op     *opcode
-	first  uint32   // the first index
-	value  int64    // of an i32.const
-	labels []uint32 // depths of the labels it may go to; reused
-	enc    []byte   // its encoding, function indices moved; reused
+	first  uint32    // the first index
+	value  int64     // of an i32.const
+	block  Signature // of a block; its slices are valid until the next one
+	labels []uint32  // depths of the labels it may go to; reused
+	one    [1]ValType
+	enc    []byte // its encoding, function indices moved; reused
 }
 
 // next reads one instruction into the fields at to enc.
@@ -197,17 +199,22 @@ func (d *decoder) memArg() {
 
 // blockType is a value type, nothing, or the index of a function type.
 func (d *decoder) blockType() {
+	d.block = Signature{}
 	switch c := d.peek(); {
 	case c == emptyBlock:
 		d.enc = append(d.enc, d.byte())
 	case c&0xc0 == 0x40: // a negative number of one byte
-		d.enc = append(d.enc, d.parser.valType(d.reader))
+		t := d.parser.valType(d.reader)
+		d.one[0] = ValType(t)
+		d.block.Results = d.one[:]
+		d.enc = append(d.enc, t)
 	default:
 		at := d.offset()
 		i := d.signed(33)
 		if i < 0 || i >= int64(len(d.types)) {
 			fail(ErrMalformed, at, hintRebuild, "block type %d of %d", i, len(d.types))
 		}
+		d.block = d.types[i]
 		d.enc = appendSigned(d.enc, i)
 	}
 }

@@ -140,7 +140,7 @@ func (e *emitter) globalSection() {
 		e.expr(g.init)
 	}
 	for range 2 { // fuel and stack
-		e.byte(0x7e, 1, opI64Const, 0, opEnd)
+		e.byte(typeI64, 1, opI64Const, 0, opEnd)
 	}
 }
 
@@ -243,6 +243,10 @@ func (e *emitter) codeSection() {
 	}
 }
 
+// maxUnchecked is the cost up to which a function that calls nothing is not
+// checked at its entry: its callers are checked often enough.
+const maxUnchecked = 64
+
 // ownLocals are the locals that the rewriter adds to a function, as far as it
 // needs them.
 type ownLocals struct{ depth, length, fuel uint32 }
@@ -257,9 +261,9 @@ func (e *emitter) function(f *function) {
 			n++
 		}
 	}
-	add(&own.depth, f.calls, 0x7e)
-	add(&own.fuel, f.tight, 0x7e)
-	add(&own.length, f.bulk, 0x7f)
+	add(&own.depth, f.calls, typeI64)
+	add(&own.fuel, f.tight, typeI64)
+	add(&own.length, f.bulk, typeI32)
 	e.u32(f.groups + n)
 	e.byte(f.locals...)
 	e.byte(decl[:2*n]...)
@@ -288,8 +292,11 @@ func (e *emitter) mark(f *function, m *mark, own ownLocals) {
 		e.checkFuel(m, own)
 	case markEntry:
 		e.charge(m, own)
-		if f.calls {
+		switch {
+		case f.calls:
 			e.enter(f, own)
+		case f.cost > maxUnchecked:
+			e.checkFuel(m, own)
 		}
 	case markBytes, markEntries:
 		e.chargeLength(m, own)

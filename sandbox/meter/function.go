@@ -12,6 +12,7 @@ type function struct {
 	body   []byte
 	marks  []mark // in order of their places
 	weight int64  // units of stack that a frame takes
+	cost   int64  // of all its code, each instruction once
 	calls  bool   // it can call another function
 	bulk   bool   // it needs a local for lengths
 	tight  bool   // it needs a local for the fuel
@@ -33,7 +34,7 @@ type mark struct {
 type markKind uint8
 
 const (
-	markEntry    markKind = iota // charge, and check fuel and stack
+	markEntry    markKind = iota // charge, and check as far as needed
 	markCharge                   // charge
 	markBefore                   // just before a loop: fetch the fuel if it is tight
 	markLoop                     // charge and check fuel
@@ -83,7 +84,7 @@ func compileTime(bytes, blocks, locals int) time.Duration {
 type frame struct {
 	isIf  bool // and its else may follow
 	dead  bool // after an instruction that never goes on
-	calls bool // something in it called
+	calls bool // something in it called, or may have thrown
 	cur   int  // the mark, or -1: the next instruction needs a new one
 	last  int  // the mark before, or -1
 	loop  int  // the mark of the loop that it is, or -1
@@ -101,7 +102,7 @@ type analysis struct {
 	decoder
 	fn     *function
 	frames []frame
-	instrs int   // instructions that may hold a value in the frame
+	values int   // values that the frame may hold, vectors twice
 	blocks int   // basic blocks, those of the rewriter included
 	constI int64 // value of the i32.const just before, or -1
 }
@@ -140,10 +141,14 @@ func (a *analysis) body(nesting int) {
 	if !a.done() {
 		a.malformed("bytes after the end of a function")
 	}
-	a.fn.weight = frameWeight(int(a.nlocals), a.instrs)
+	a.fn.weight = frameWeight(int(a.nlocals)+slots(a.fn.sig.Results), a.values)
 	a.fn.compile = compileTime(size, a.blocks, int(a.nlocals))
-	mergeSmall(a.fn.marks)
 	a.fn.tight = markTight(a.fn.marks)
+	for _, m := range a.fn.marks {
+		if m.kind == markEntry || m.kind == markCharge || m.kind == markLoop {
+			a.fn.cost += m.arg
+		}
+	}
 }
 
 // instruction books the instruction just decoded and copies it.
@@ -152,6 +157,9 @@ func (a *analysis) instruction() {
 	a.constI = -1
 	if a.op.sticky {
 		a.fn.sticky = a.op.name
+	}
+	if a.op.eh {
+		a.top().calls = true // a handler may find older locals than the throw left
 	}
 	switch a.op.flow {
 	case closing:
@@ -163,7 +171,7 @@ func (a *analysis) instruction() {
 			*top = frame{cur: -1, last: a.frames[len(a.frames)-2].latest(), calls: top.calls, loop: -1}
 		}
 	default:
-		a.instrs++
+		a.values += a.produced()
 		a.charge(int64(a.op.cost))
 	}
 	switch a.op.flow {
@@ -280,11 +288,10 @@ func (a *analysis) bulkOp(length int64) {
 
 func (a *analysis) callOp() {
 	a.fn.calls, a.top().calls = true, true
-	direct := a.enc[0] == opCall || a.enc[0] == opReturnCall
 	switch {
-	case a.op.flow == tailCall && a.inRegisters(direct):
+	case a.op.flow == tailCall && inRegisters(a.callee()):
 		a.mark(markTail, 0, -1)
-	case direct:
+	case a.direct():
 		a.mark(markCall, int64(a.first), -1)
 	default:
 		a.mark(markIndirect, 0, -1)
@@ -296,14 +303,18 @@ func (a *analysis) callOp() {
 // an ordinary one, which keeps the frame.
 const tailRegisters = 6
 
-func (a *analysis) inRegisters(direct bool) bool {
-	var s Signature
-	if direct {
-		s = a.signature(a.first)
-	} else {
-		s = a.types[a.first]
-	}
+func inRegisters(s Signature) bool {
 	return len(s.Params) <= tailRegisters && len(s.Results) <= tailRegisters
+}
+
+// direct reports whether the call instruction names the function, not a type.
+func (a *analysis) direct() bool { return a.enc[0] == opCall || a.enc[0] == opReturnCall }
+
+func (a *analysis) callee() Signature {
+	if a.direct() {
+		return a.signature(a.first)
+	}
+	return a.types[a.first]
 }
 
 // maxEarly is how much may be charged early, with the block before, to save
@@ -345,8 +356,35 @@ func markTight(marks []mark) (any bool) {
 	return any
 }
 
-// frameWeight estimates the native stack that a call takes, in units of about
-// 128 bytes: see DESIGN.md for the figures behind it.
-func frameWeight(locals, instrs int) int64 {
-	return 1 + int64(locals)/16 + int64(instrs)/256
+// produced is the number of values that the instruction leaves in the frame,
+// at most.
+func (a *analysis) produced() int {
+	switch a.op.flow {
+	case call, tailCall:
+		return slots(a.callee().Results)
+	case open, openIf, openLoop:
+		return slots(a.block.Params) + slots(a.block.Results)
+	}
+	if a.enc[0] == prefixVector {
+		return 2
+	}
+	return 1
+}
+
+// slots is the room that values take, in words of 8 bytes.
+func slots(types []ValType) int {
+	n := len(types)
+	for _, t := range types {
+		if t == typeV128 {
+			n++
+		}
+	}
+	return n
+}
+
+// frameWeight estimates the native stack that a call takes, in units of up to
+// a kilobyte, from its parameters, locals and results, and from the values
+// that it computes: see DESIGN.md for the figures behind it.
+func frameWeight(named, values int) int64 {
+	return 1 + int64(named)/16 + int64(values)/256
 }

@@ -3,10 +3,12 @@ package meter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -25,17 +27,19 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 type engine struct {
 	name   string
 	config func() wazero.RuntimeConfig
-	depth  uint64 // what the engine bears
+	depth  uint64
+	slice  int64
 }
 
 var engines = []engine{
-	{"compiler", wazero.NewRuntimeConfigCompiler, 10_000},
-	{"interpreter", wazero.NewRuntimeConfigInterpreter, 1_900},
+	{"compiler", wazero.NewRuntimeConfigCompiler, meter.CompilerDepth, meter.CompilerSlice},
+	{"interpreter", wazero.NewRuntimeConfigInterpreter, meter.InterpreterDepth, meter.InterpreterSlice},
 }
 
 // host runs modules as a product does: it answers yield and keeps the tank.
 type host struct {
 	t    testing.TB
+	e    engine
 	ctx  context.Context
 	rt   wazero.Runtime
 	tank *meter.Tank
@@ -43,7 +47,7 @@ type host struct {
 
 func newHost(t testing.TB, e engine, f api.CoreFeatures) *host {
 	ctx := context.Background()
-	h := &host{t: t, ctx: ctx, rt: wazero.NewRuntimeWithConfig(ctx, e.config().WithCoreFeatures(f))}
+	h := &host{t: t, e: e, ctx: ctx, rt: wazero.NewRuntimeWithConfig(ctx, e.config().WithCoreFeatures(f))}
 	t.Cleanup(func() { _ = h.rt.Close(ctx) })
 	_, err := h.rt.NewHostModuleBuilder(meter.ImportModule).
 		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(h.yield), nil, nil).Export(meter.Yield).
@@ -101,6 +105,32 @@ func (h *host) call(ctx context.Context, m api.Module, b budget, name string, ar
 	return res, b.fuel - h.tank.Rest(int64(fuel.Get())), err
 }
 
+const (
+	deadline = 50 * time.Millisecond
+	// grace is how late a call may come back. What is measured is some
+	// milliseconds; the rest is for a machine that is busy otherwise.
+	grace = 3 * time.Second
+)
+
+// stopped runs an export that would never return, with a deadline, and
+// reports an error if it is not stopped in time.
+func (h *host) stopped(m api.Module, name string, args ...uint64) error {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, deadline)
+	defer cancel()
+	start := time.Now()
+	_, spent, err := h.call(ctx, m, budget{fuel: 1 << 60, slice: h.e.slice, depth: h.e.depth}, name, args...)
+	late := time.Since(start) - deadline
+	h.t.Logf("%s: back %v after the deadline, fuel %d: %s", name, late.Round(time.Millisecond), spent, firstLine(err))
+	switch {
+	case late > grace:
+		return fmt.Errorf("%s: back %v after the deadline", name, late)
+	case !errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: ended with %v, not by the deadline", name, err)
+	}
+	return nil
+}
+
 func allowAll(string, string) bool { return true }
 
 func rewrite(t testing.TB, wasm []byte, o meter.Options) []byte {
@@ -117,7 +147,12 @@ func rewrite(t testing.TB, wasm []byte, o meter.Options) []byte {
 
 func testdata(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
+	return readFile(t, filepath.Join("testdata", name))
+}
+
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

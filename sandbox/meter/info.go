@@ -22,21 +22,21 @@ type ValType byte
 // String returns the name of the type in the text format.
 func (t ValType) String() string {
 	switch t {
-	case 0x7f:
+	case typeI32:
 		return "i32"
-	case 0x7e:
+	case typeI64:
 		return "i64"
-	case 0x7d:
+	case typeF32:
 		return "f32"
-	case 0x7c:
+	case typeF64:
 		return "f64"
-	case 0x7b:
+	case typeV128:
 		return "v128"
-	case 0x70:
+	case typeFuncref:
 		return "funcref"
-	case 0x6f:
+	case typeExternref:
 		return "externref"
-	case 0x69:
+	case typeExnref:
 		return "exnref"
 	}
 	return "unknown"

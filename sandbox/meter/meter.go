@@ -29,6 +29,7 @@ package meter
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -43,9 +44,20 @@ const (
 	ImportModule = "engram"  // module of the import Yield
 	Yield        = "__yield" // func(): asks the host for more fuel
 	Fuel         = "__fuel"  // global, mut i64: fuel left, negative is debt
-	Stack        = "__stack" // global, mut i64: call depth left, see [Options]
+	Stack        = "__stack" // global, mut i64: call depth left
 	Start        = "__start" // func(): the former start function
 	GlobalPrefix = "__g"     // global __g7: the module's global 7
+)
+
+// What wazero v1.12 bears. Its compiler stops a call at some 80 MB of native
+// stack, after the slow copying of it; a unit of depth is up to a kilobyte
+// there, in ordinary code less than 100 bytes. Its interpreter stops at 2,000
+// calls. A slice is some milliseconds of either.
+const (
+	CompilerDepth    = 10_000
+	InterpreterDepth = 1_900
+	CompilerSlice    = 1_000_000
+	InterpreterSlice = 100_000
 )
 
 // Options says what a module may be and have.
@@ -155,8 +167,12 @@ func Rewrite(wasm []byte, o Options) (out []byte, info Info, err error) {
 	checkNames(&m)
 	checkImports(&m, o.Allow)
 	clampSizes(&m, lim)
+	if slices.ContainsFunc(m.globals, func(g global) bool { return g.mutable && g.typ == typeV128 }) {
+		info.Sticky = "global.set of a v128" // wazero shows the host only half of it
+	}
 	fns := analyse(&m, lim, o.Exceptions)
 	for i := range fns {
+		mergeSmall(fns[i].marks)
 		info.Sticky = cmp.Or(info.Sticky, fns[i].sticky)
 		info.CompileTime += fns[i].compile
 	}

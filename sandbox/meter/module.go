@@ -22,6 +22,18 @@ const (
 	secTag       = 13
 )
 
+// Value types by their numbers in the binary format.
+const (
+	typeI32       = 0x7f
+	typeI64       = 0x7e
+	typeF32       = 0x7d
+	typeF64       = 0x7c
+	typeV128      = 0x7b
+	typeFuncref   = 0x70
+	typeExternref = 0x6f
+	typeExnref    = 0x69
+)
+
 // sectionRank gives the order in which sections must appear, from 1.
 var sectionRank = map[byte]int{
 	secType: 1, secImport: 2, secFunction: 3, secTable: 4, secMemory: 5, secTag: 6, secGlobal: 7,
@@ -259,9 +271,9 @@ func (p *parser) valTypes(r *reader, what string, limit int) []ValType {
 func (p *parser) valType(r *reader) byte {
 	at := r.offset()
 	switch t := r.byte(); t {
-	case 0x7f, 0x7e, 0x7d, 0x7c, 0x7b, 0x70, 0x6f:
+	case typeI32, typeI64, typeF32, typeF64, typeV128, typeFuncref, typeExternref:
 		return t
-	case 0x69:
+	case typeExnref:
 		p.needExceptions(at, "type exnref")
 		return t
 	case 0x63:
@@ -277,9 +289,9 @@ func (p *parser) valType(r *reader) byte {
 func (p *parser) heapType(r *reader) byte {
 	at := r.offset()
 	switch t := r.byte(); t {
-	case 0x70, 0x6f:
+	case typeFuncref, typeExternref:
 		return t
-	case 0x69:
+	case typeExnref:
 		p.needExceptions(at, "type exnref")
 		return t
 	default:
@@ -291,7 +303,7 @@ func (p *parser) heapType(r *reader) byte {
 func (p *parser) refType(r *reader) byte {
 	at := r.offset()
 	t := p.valType(r)
-	if t != 0x70 && t != 0x6f {
+	if t != typeFuncref && t != typeExternref {
 		fail(ErrMalformed, at, hintRebuild, "type %#x is not a reference to a function or of the host", t)
 	}
 	return t
@@ -379,11 +391,18 @@ func (p *parser) globalType(r *reader) (typ byte, mutable bool) {
 	return typ, m == 1
 }
 
+// maxExpr bounds a constant expression: a sum of some terms, where compilers
+// write one or two instructions.
+const maxExpr = 256
+
 // expr skips a constant expression and keeps it.
 func (p *parser) expr(r *reader) expr {
 	from := *r
 	d := decoder{module: p.module, reader: r, parser: p, constant: true}
 	for d.next(); d.op.flow != closing; d.next() {
+	}
+	if n := r.pos - from.pos; n > maxExpr {
+		overLimit(from.offset(), "bytes of a constant expression", n, maxExpr)
 	}
 	return expr{reader{b: from.b[from.pos:r.pos], base: from.offset()}}
 }
@@ -423,7 +442,7 @@ func (p *parser) elementSection(r *reader) {
 	entries := 0
 	for n := r.count("element segments", p.lim.Segments); n > 0; n-- {
 		at := r.offset()
-		e := elem{flags: r.u32(), typ: 0x70}
+		e := elem{flags: r.u32(), typ: typeFuncref}
 		if e.flags > 7 {
 			fail(ErrMalformed, at, hintRebuild, "element segment of form %d", e.flags)
 		}

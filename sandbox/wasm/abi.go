@@ -120,7 +120,6 @@ var engramABI = []hostFunc{
 	// emit(ptr, len): a progress message
 	{"emit", types(i32, i32), nil, costEnter + costCall, func(_ context.Context, j *job, s []uint64) {
 		if m := j.view(uint32(s[0]), uint32(s[1])); j.call.Emit != nil {
-			j.charge(int64(len(m)) / costBytes)
 			j.call.Emit(slices.Clone(m))
 		}
 	}},
@@ -177,34 +176,29 @@ func (j *job) end(err error) {
 	panic(err) // wazero recovers it and unwinds the guest's stack
 }
 
-// view returns guest memory. It is valid until the guest goes on.
+// view returns guest memory and charges for what the host will do with it. It
+// is valid until the guest goes on.
 func (j *job) view(ptr, n uint32) []byte {
 	if n == 0 {
 		return nil
 	}
-	var b []byte
-	ok := false
-	if m := j.guest.module.Memory(); m != nil {
-		b, ok = m.Read(ptr, n)
-	}
-	if !ok {
+	j.charge(int64(n) / costBytes)
+	mem := j.guest.bytes()
+	if uint64(ptr)+uint64(n) > uint64(len(mem)) {
 		j.end(&sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: fmt.Errorf("it gave the host a bad pointer: %d bytes at %#x", n, ptr), Hint: "this is a fault of the agent's code or of its language's binding"})
 	}
-	return b
+	return mem[ptr:][:n:n]
 }
 
 // copyOut copies into guest memory, as much as fits.
 func (j *job) copyOut(ptr, room uint32, data []byte) int {
-	n := min(uint32(len(data)), room)
-	j.charge(int64(n) / costBytes)
-	return copy(j.view(ptr, n), data)
+	return copy(j.view(ptr, min(uint32(len(data)), room)), data)
 }
 
 func (j *job) setOutput(b []byte) {
 	if limit := j.agent.man.Limits.Output(); int64(len(b)) > limit {
 		j.end(tooMuchOutput(len(b), limit))
 	}
-	j.charge(int64(len(b)) / costBytes)
 	j.output = append(j.output[:0], b...)
 }
 
@@ -216,7 +210,7 @@ func tooMuchOutput(n int, limit int64) error {
 // operation calls the host for the guest, which computes nothing meanwhile
 // and so gives its turn to others.
 func (j *job) operation(ctx context.Context, op string, in []byte) ([]byte, error) {
-	j.charge(costCall + int64(len(in))/costBytes)
+	j.charge(costCall)
 	if j.call.Host == nil {
 		return nil, &sandbox.Error{Op: "call " + sandbox.Clean(op[:min(len(op), 60)]), Kind: sandbox.ErrDenied, Hint: "call the host only while an action runs"}
 	}
@@ -236,7 +230,6 @@ func (j *job) operation(ctx context.Context, op string, in []byte) ([]byte, erro
 const maxLine = 8 << 10
 
 func (j *job) logLine(level slog.Level, text []byte) {
-	j.charge(int64(len(text)) / costBytes)
 	if j.call.Log != nil {
 		j.call.Log(sandbox.LogLine{Level: level, Text: string(text[:min(len(text), maxLine)])})
 	}

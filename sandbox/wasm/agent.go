@@ -301,7 +301,7 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 // job prepares a call on an instance.
 func (a *agent) job(g *guest, c sandbox.Call, input []byte) *job {
 	j := &job{guest: g, call: c, agent: a, turn: turn{gate: a.rt.gate}, input: input, exit: -1}
-	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: slice}
+	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: a.code.engine.slice}
 	j.clock = clock{start: time.Now().Add(-g.elapsed), elapsed: g.elapsed}
 	return j
 }
@@ -323,11 +323,14 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	input := []byte(c.Params)
 	if e.envelope {
 		input = envelope(c.Action, c.Params)
+	} else if a.command {
+		input = stdin(c.Params)
 	}
 	j := a.job(g, c, input)
 	rc, err := j.invoke(ctx, e.export, a.code.engine.depth)
-	j.stderr.flush(func(line []byte) { j.logLine(slog.LevelInfo, line) })
+	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed
+	g.calls++
 	if err == nil {
 		err = j.outcome(rc)
 	}
@@ -346,6 +349,20 @@ func envelope(action string, params []byte) []byte {
 	b := append(make([]byte, 0, len(params)+len(action)+24), `{"action":"`...)
 	b = append(append(b, action...), `","params":`...) // names need no escaping
 	return append(append(b, params...), '}')
+}
+
+// stdin returns what a program reads: text, if the parameters are a string or
+// {"stdin": "…"}, else the parameters as they are.
+func stdin(params []byte) []byte {
+	var text string
+	if json.Unmarshal(params, &text) == nil && text != "" {
+		return []byte(text)
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(params, &keys) == nil && len(keys) == 1 && json.Unmarshal(keys["stdin"], &text) == nil {
+		return []byte(text)
+	}
+	return params
 }
 
 // asJSON returns text that is not JSON as a JSON string: programs that know
@@ -377,7 +394,7 @@ func (j *job) outcome(rc int32) error {
 const maxFailure = 2000
 
 // failure is the agent's own message: its output, as JSON with a message or
-// as text, or else its code.
+// as text, or the last line that it printed, or else its code.
 func (j *job) failure(rc int32) error {
 	text := j.output
 	if j.extism != nil && len(j.extism.err) > 0 {
@@ -394,6 +411,9 @@ func (j *job) failure(rc int32) error {
 		if json.Unmarshal(text, &s) == nil {
 			text = []byte(s)
 		}
+	}
+	if len(text) == 0 {
+		text = j.lastLine
 	}
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		return fmt.Errorf("it returned %d without a message", rc)
@@ -424,7 +444,6 @@ const idleTime = time.Minute
 
 // giveBack keeps an instance for the next call, if it can be put back.
 func (a *agent) giveBack(g *guest, broken bool) {
-	g.calls++
 	g.idle = time.Now()
 	keep := !broken
 	if !a.man.Private() {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 
@@ -179,25 +178,24 @@ func (s *codeStore) build(c *code, wasm []byte) {
 }
 
 // compileOn compiles on the code's engine. When that fails it tries once
-// without the cache: either the module is invalid, or a file there is damaged.
+// without files: either the module is invalid, or the disk is full or failing.
 func (s *codeStore) compileOn(c *code, wasm []byte) error {
-	ctx := context.Background()
-	var err error
-	if c.compiled, err = c.engine.rt.CompileModule(ctx, wasm); err == nil || !c.engine.cached {
+	compile := func() (err error) {
+		c.compiled, err = c.engine.rt.CompileModule(context.Background(), wasm)
 		return err
 	}
-	plain, perr := newEngine(c.key.kind, nil)
-	if perr != nil {
+	cache := c.engine.cache
+	if cache == nil {
+		return compile()
+	}
+	err := cache.around(wasm, compile)
+	if err == nil {
+		return nil
+	}
+	if c.engine, err = s.rt.engine(c.key.kind | uncached); err != nil {
 		return err
 	}
-	compiled, perr := plain.rt.CompileModule(ctx, wasm)
-	if perr != nil {
-		_ = plain.rt.Close(ctx)
-		return perr
-	}
-	slog.Warn("compiled code on disk was damaged and is made anew", "directory", s.rt.opts.CacheDir, "error", firstLine(err))
-	c.engine, c.compiled = plain, compiled
-	return s.rt.replace(plain)
+	return compile()
 }
 
 // refusal turns what the meter found into an error of the sandbox.

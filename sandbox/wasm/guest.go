@@ -72,15 +72,9 @@ func (g *guest) close() {
 	_ = g.module.Close(context.Background()) // frees memory, never fails
 }
 
-// bytes returns the whole linear memory, as a view.
-func (g *guest) bytes() []byte {
-	m := g.module.Memory()
-	if m == nil {
-		return nil
-	}
-	b, _ := m.Read(0, m.Size())
-	return b
-}
+// bytes returns the whole linear memory, as a view. A guest without memory has
+// none.
+func (g *guest) bytes() []byte { return g.mem.room[:g.mem.size] }
 
 // plain reports whether the globals are numbers that reset can put back, also
 // in another instance.
@@ -118,7 +112,7 @@ func (g *guest) reset(s *state) bool {
 	if len(mem) != s.memory.size {
 		return false
 	}
-	s.memory.restore(mem)
+	s.memory.restore(mem, g.mem.mapped)
 	for i, v := range g.globals {
 		v.Set(s.globals[i])
 	}
@@ -130,11 +124,9 @@ func (g *guest) reset(s *state) bool {
 
 // become makes a new guest what the state is.
 func (g *guest) become(s *state) bool {
-	if m := g.module.Memory(); m != nil {
-		if more := s.memory.size - int(m.Size()); more > 0 {
-			if _, ok := m.Grow(uint32(more / pageSize)); !ok {
-				return false
-			}
+	if more := s.memory.size - len(g.bytes()); more > 0 {
+		if _, ok := g.module.Memory().Grow(uint32(more / pageSize)); !ok {
+			return false
 		}
 	}
 	return g.reset(s)
@@ -152,11 +144,13 @@ type job struct {
 	output []byte
 	result []byte // that the guest has not read yet
 	stderr lineBuffer
-	read   int   // bytes of input read through stdin
-	ended  error // why a host function stopped the guest
-	exit   int64 // code given to proc_exit, or -1
-	extism *extism
-	seed   *rand.ChaCha8 // of random_get while the guest is made ready, then nil
+	// lastLine is the newest that the guest wrote to stderr.
+	lastLine []byte
+	read     int   // bytes of input read through stdin
+	ended    error // why a host function stopped the guest
+	exit     int64 // code given to proc_exit, or -1
+	extism   *extism
+	seed     *rand.ChaCha8 // of random_get while the guest is made ready, then nil
 }
 
 type jobKey struct{}
@@ -168,10 +162,6 @@ func jobOf(ctx context.Context) *job {
 
 // errExit ends a guest that called proc_exit.
 var errExit = errors.New("exit")
-
-// slice is the fuel that a guest gets at a time: at most a few milliseconds of
-// work, during which nobody can stop it.
-const slice = 1_000_000
 
 // invoke calls an export and returns its result (0 if it has none). The error
 // is of the sandbox.

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"sync"
@@ -14,38 +15,27 @@ const (
 	hardPages = 1024 << 20 / pageSize // sandbox.MaxLimits.MemoryMiB
 )
 
-// A budget bounds the linear memory of all guests and keeps freed buffers for
-// the next.
+// A budget bounds the linear memory of all guests together.
 type budget struct {
 	limit int64
 	used  atomic.Int64
 
 	mu     sync.Mutex
-	free   map[int][][]byte // by capacity, all zero
-	kept   int64            // bytes in free
-	agents map[*agent]bool  // that may have idle instances
+	agents map[*agent]bool // that may have idle instances
 }
 
-// maxKept bounds the buffers that are kept for reuse, in bytes.
-const maxKept = 64 << 20
+func newBudget(limit int64) *budget { return &budget{limit: limit, agents: map[*agent]bool{}} }
 
-func newBudget(limit int64) *budget {
-	return &budget{limit: limit, free: map[int][][]byte{}, agents: map[*agent]bool{}}
-}
-
-// take returns a zeroed buffer of capacity n, or nil if the budget is used up.
-func (b *budget) take(n int) []byte {
-	for evicted := false; b.used.Add(int64(n)) > b.limit; evicted = true {
-		b.used.Add(-int64(n))
+// take accounts for n more bytes, at the price of idle instances if need be.
+func (b *budget) take(n int64) bool {
+	for evicted := false; b.used.Add(n) > b.limit; evicted = true {
+		b.used.Add(-n)
 		if evicted {
-			return nil
+			return false
 		}
 		b.evict()
 	}
-	if buf := b.reuse(n); buf != nil {
-		return buf
-	}
-	return make([]byte, 0, n)
+	return true
 }
 
 // evict closes the idle instances of all agents.
@@ -72,41 +62,17 @@ func (b *budget) leave(a *agent) {
 	delete(b.agents, a)
 }
 
-func (b *budget) reuse(n int) []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l := b.free[n]
-	if len(l) == 0 {
-		return nil
-	}
-	b.free[n] = l[:len(l)-1]
-	b.kept -= int64(n)
-	return l[len(l)-1]
-}
-
-// give takes a buffer back.
-func (b *budget) give(buf []byte) {
-	n := cap(buf)
-	b.used.Add(-int64(n))
-	if n == 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.kept+int64(n) > maxKept {
-		return
-	}
-	clear(buf)
-	b.free[n] = append(b.free[n], buf[:0])
-	b.kept += int64(n)
-}
-
 // memory is the linear memory of one instance: it stays below the agent's
-// limit and remembers when it could not grow.
+// limit and remembers when it could not grow. Where the system allows it lies
+// outside of Go's heap, with room up to the limit that costs nothing until it
+// is touched: growing copies nothing, and the garbage collector's pace does
+// not depend on what guests take.
 type memory struct {
 	budget  *budget
 	limit   uint64
-	buf     []byte
+	room    []byte // what is reserved
+	mapped  bool   // room is not of Go's heap
+	size    uint64 // of it in use
 	refused bool
 	short   bool // the refusal was the budget's, not the agent's own limit
 }
@@ -118,38 +84,49 @@ func (m *memory) allocator() experimental.MemoryAllocator {
 	return experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return m })
 }
 
-// Reallocate grows the memory, with room to spare, since every move copies.
+// Reallocate grows the memory, or returns nil if it may not.
 func (m *memory) Reallocate(size uint64) []byte {
 	if size > m.limit {
 		m.refused = true
 		return nil
 	}
-	if size <= uint64(cap(m.buf)) {
-		m.buf = m.buf[:size]
-		return m.buf
-	}
-	want := size
-	if len(m.buf) > 0 {
-		want = min(max(size, 2*uint64(len(m.buf))), m.limit)
-	}
-	next := m.budget.take(int(want))
-	if next == nil && want > size {
-		next = m.budget.take(int(size))
-	}
-	if next == nil {
+	if !m.budget.take(int64(size - m.size)) {
 		m.refused, m.short = true, true
 		return nil
 	}
-	next = append(next, m.buf...)[:size]
-	m.budget.give(m.buf)
-	m.buf = next
-	return next
+	if size > uint64(len(m.room)) {
+		m.reserve(size)
+	}
+	m.size = size
+	return m.room[:size:size]
+}
+
+// reserve makes room for at least size bytes.
+func (m *memory) reserve(size uint64) {
+	if m.room == nil {
+		if m.room = mapMemory(int(m.limit)); m.room != nil {
+			m.mapped = true
+			return
+		}
+	}
+	room := make([]byte, min(max(size, 2*m.size), m.limit))
+	copy(room, m.room[:m.size])
+	m.release()
+	m.room = room
+}
+
+func (m *memory) release() {
+	if m.mapped {
+		unmapMemory(m.room)
+	}
+	m.room, m.mapped = nil, false
 }
 
 // Free gives the memory back. Nothing may use it afterwards.
 func (m *memory) Free() {
-	m.budget.give(m.buf)
-	m.buf = nil
+	m.budget.used.Add(-int64(m.size))
+	m.release()
+	m.size = 0
 }
 
 // An image is what a memory held at some moment, without its empty parts.
@@ -166,14 +143,20 @@ type run struct {
 // grain is the smallest empty part that an image leaves out.
 const grain = 4 << 10
 
+var zeros [grain]byte
+
 func takeImage(mem []byte) image {
 	img := image{size: len(mem)}
+	blank := func(at int) bool {
+		part := mem[at:min(at+grain, len(mem))]
+		return bytes.Equal(part, zeros[:len(part)])
+	}
 	for at := 0; at < len(mem); {
-		for at < len(mem) && empty(mem[at:min(at+grain, len(mem))]) {
+		for at < len(mem) && blank(at) {
 			at += grain
 		}
 		from := at
-		for at < len(mem) && !empty(mem[at:min(at+grain, len(mem))]) {
+		for at < len(mem) && !blank(at) {
 			at += grain
 		}
 		if at = min(at, len(mem)); from < at {
@@ -184,20 +167,20 @@ func takeImage(mem []byte) image {
 }
 
 // restore makes mem, of the same size, what it was.
-func (img *image) restore(mem []byte) {
+func (img *image) restore(mem []byte, mapped bool) {
 	at := 0
 	for _, r := range img.runs {
-		clear(mem[at:r.at])
+		wipe(mem[at:r.at], mapped)
 		at = r.at + copy(mem[r.at:], r.data)
 	}
-	clear(mem[at:])
+	wipe(mem[at:], mapped)
 }
 
-func empty(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
+// wipe zeroes a part of a guest's memory. Of a large part few pages have been
+// touched as a rule, and the system knows which.
+func wipe(b []byte, mapped bool) {
+	const large = 256 << 10
+	if len(b) < large || !mapped || !dropPages(b) {
+		clear(b)
 	}
-	return true
 }

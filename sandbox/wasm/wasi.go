@@ -32,6 +32,7 @@ const (
 
 	maxVectors = 1024 // of one fd_read or fd_write
 	maxEvents  = 1024 // of one poll_oneoff
+	costEvent  = 50   // fuel for each
 )
 
 // wasiFunc is a function that returns an error number.
@@ -139,11 +140,9 @@ func clockTime(j *job, s []uint64) uint64 {
 // vectors calls do with each of a list of buffers until it returns false.
 func (j *job) vectors(ptr, n uint32, do func([]byte) bool) {
 	list := j.view(ptr, n*8)
-	j.charge(int64(n) * 8)
 	for ; n > 0; n-- {
 		buf := j.view(binary.LittleEndian.Uint32(list), binary.LittleEndian.Uint32(list[4:]))
 		list = list[8:]
-		j.charge(int64(len(buf)) / costBytes)
 		if !do(buf) {
 			return
 		}
@@ -183,11 +182,17 @@ func fdWrite(j *job, s []uint64) uint64 {
 		if fd == wasiStdout && j.agent.command {
 			j.appendOutput(buf)
 		} else {
-			j.stderr.write(buf, func(line []byte) { j.logLine(slog.LevelInfo, line) })
+			j.stderr.write(buf, j.printed)
 		}
 		return true
 	})
 	return j.put32(uint32(s[3]), uint32(total))
+}
+
+// printed logs a line that a program wrote to stderr.
+func (j *job) printed(line []byte) {
+	j.lastLine = append(j.lastLine[:0], line...)
+	j.logLine(slog.LevelInfo, line)
 }
 
 // A lineBuffer cuts what is written to it into lines.
@@ -245,7 +250,7 @@ func fileStat(j *job, s []uint64) uint64 {
 // on every machine.
 func randomGet(j *job, s []uint64) uint64 {
 	buf := j.view(uint32(s[0]), uint32(s[1]))
-	j.charge(int64(len(buf)))
+	j.charge(int64(len(buf))) // besides moving it
 	if j.seed != nil {
 		_, _ = j.seed.Read(buf) // never fails
 	} else {
@@ -269,7 +274,7 @@ func pollOneoff(j *job, s []uint64) uint64 {
 	if n == 0 || n > maxEvents {
 		return errnoInval
 	}
-	j.charge(int64(n) * 50)
+	j.charge(int64(n) * costEvent)
 	in, out := j.view(uint32(s[0]), n*48), j.view(uint32(s[1]), n*32)
 	now := j.clock.look()
 	earliest := time.Duration(math.MaxInt64)

@@ -16,11 +16,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -57,8 +54,7 @@ type Runtime struct {
 
 	mu      sync.Mutex
 	engines [engineKinds]*engine
-	retired []*engine // replaced, but with agents that still run
-	cache   wazero.CompilationCache
+	cache   *diskCache // nil without a directory
 	closed  bool
 }
 
@@ -73,14 +69,9 @@ func New(opts Options) (*Runtime, error) {
 	r := &Runtime{opts: opts, gate: newGate(opts.Parallel, opts.Queue), memory: newBudget(opts.Memory)}
 	r.code = newCodeStore(r)
 	if opts.CacheDir != "" {
-		r.opts.CacheDir = filepath.Join(opts.CacheDir, "meter-"+meter.Version)
-		if err := os.MkdirAll(r.opts.CacheDir, 0o700); err != nil {
-			return nil, fmt.Errorf("wasm: make the cache directory: %w", err)
-		}
-		trimCache(r.opts.CacheDir, maxCache)
-		cache, err := wazero.NewCompilationCacheWithDir(r.opts.CacheDir)
+		cache, err := openCache(opts.CacheDir)
 		if err != nil {
-			return nil, fmt.Errorf("wasm: open the cache directory: %w", err)
+			return nil, err
 		}
 		r.cache = cache
 	}
@@ -102,15 +93,15 @@ func (r *Runtime) Close(ctx context.Context) error {
 	defer r.mu.Unlock()
 	r.closed = true
 	var errs []error
-	for _, e := range append(r.retired, r.engines[:]...) {
+	for _, e := range r.engines {
 		if e != nil {
 			errs = append(errs, e.rt.Close(ctx))
 		}
 	}
 	if r.cache != nil {
-		errs = append(errs, r.cache.Close(ctx))
+		errs = append(errs, r.cache.close())
 	}
-	r.engines, r.retired, r.cache = [engineKinds]*engine{}, nil, nil
+	r.engines, r.cache = [engineKinds]*engine{}, nil
 	return errors.Join(errs...)
 }
 
@@ -120,24 +111,17 @@ type engineKind int
 const (
 	interpreter engineKind = 1 << iota // instead of the compiler
 	trusted                            // exception handling is on
-	engineKinds = 4
+	uncached                           // the cache directory is not used
+	engineKinds = 8
 )
 
 // An engine is one wazero runtime with the host modules in it.
 type engine struct {
-	kind   engineKind
-	rt     wazero.Runtime
-	cached bool
-	depth  uint64 // of calls, in units of the meter
+	rt    wazero.Runtime
+	cache *diskCache // nil without one
+	depth uint64     // of calls, in units of the meter
+	slice int64      // fuel that a guest gets at a time
 }
-
-// Call depths that the engines bear, in the meter's units of stack. wazero's
-// interpreter gives up at 2,000 frames; its compiler could go further, but a
-// deep native stack is memory that no limit counts.
-const (
-	compilerDepth    = 10_000
-	interpreterDepth = 1_900
-)
 
 // userFeatures leave out what costs memory that nothing bounds (exception
 // handling) and what the meter does not take (threads).
@@ -160,19 +144,20 @@ func (r *Runtime) engine(kind engineKind) (*engine, error) {
 	return r.engines[kind], nil
 }
 
-func newEngine(kind engineKind, cache wazero.CompilationCache) (*engine, error) {
+func newEngine(kind engineKind, cache *diskCache) (*engine, error) {
 	ctx := context.Background()
-	e := &engine{kind: kind, depth: compilerDepth}
+	e := &engine{depth: meter.CompilerDepth, slice: meter.CompilerSlice}
 	features := userFeatures
 	cfg := wazero.NewRuntimeConfig()
 	if kind&interpreter != 0 {
-		cfg, e.depth, cache = wazero.NewRuntimeConfigInterpreter(), interpreterDepth, nil
+		cfg = wazero.NewRuntimeConfigInterpreter()
+		e.depth, e.slice = meter.InterpreterDepth, meter.InterpreterSlice
 	}
 	if kind&trusted != 0 {
 		features |= experimental.CoreFeaturesExceptionHandling
 	}
-	if cache != nil {
-		cfg, e.cached = cfg.WithCompilationCache(cache), true
+	if cache != nil && kind&(interpreter|uncached) == 0 {
+		cfg, e.cache = cfg.WithCompilationCache(cache.wazero), cache
 	}
 	e.rt = wazero.NewRuntimeWithConfig(ctx, cfg.WithCoreFeatures(features).WithDebugInfoEnabled(false).WithMemoryLimitPages(hardPages))
 	for _, m := range hostModules {
@@ -186,62 +171,4 @@ func newEngine(kind engineKind, cache wazero.CompilationCache) (*engine, error) 
 		}
 	}
 	return e, nil
-}
-
-// replace puts an engine without a cache into the place of one whose cache
-// directory is damaged, and empties the directory.
-func (r *Runtime) replace(plain *engine) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.retired = append(r.retired, plain)
-	if r.closed {
-		return sandbox.ErrClosed
-	}
-	r.engines[plain.kind], r.retired[len(r.retired)-1] = plain, r.engines[plain.kind]
-	trimCache(r.opts.CacheDir, 0)
-	return nil
-}
-
-// maxCache bounds the compiled code on disk, in bytes.
-const maxCache = 2 << 30
-
-// trimCache removes the oldest files until at most limit bytes are left, and
-// leavings of writes that a crash cut short.
-func trimCache(dir string, limit int64) {
-	type file struct {
-		path string
-		size int64
-		time time.Time
-	}
-	var files []file
-	var total int64
-	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			return nil
-		}
-		if filepath.Ext(path) == ".tmp" && time.Since(info.ModTime()) > time.Hour {
-			_ = os.Remove(path)
-			return nil
-		}
-		files = append(files, file{path, info.Size(), info.ModTime()})
-		total += info.Size()
-		return nil
-	})
-	for total > limit && len(files) > 0 {
-		oldest := 0
-		for i := range files {
-			if files[i].time.Before(files[oldest].time) {
-				oldest = i
-			}
-		}
-		if os.Remove(files[oldest].path) == nil {
-			total -= files[oldest].size
-		}
-		files[oldest] = files[len(files)-1]
-		files = files[:len(files)-1]
-	}
 }

@@ -4,14 +4,13 @@
  *
  * The parameters go to engram_search as they are, without "by"; the counting
  * is done here, so that a model reads two lines instead of a page. */
-#include "../engram.h"
+#include "../json.h"
 
 enum { ROOM = 256 << 10, GROUPS = 64 };
 
 static char text[ROOM], out[32 << 10];
 static size_t used;
 
-typedef struct { const char *at, *end; } span;
 typedef struct { span name; unsigned count; } group;
 
 static void put(const char *s, size_t n) {
@@ -26,61 +25,6 @@ static void put_number(unsigned v) {
   put(d + n, sizeof d - n);
 }
 
-static const char *blank(const char *p, const char *end) {
-  while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
-  return p;
-}
-
-/* The JSON value at p. The host has checked that it is valid. */
-static span value(const char *p, const char *end) {
-  span v = {blank(p, end), 0};
-  int depth = 0, quoted = 0;
-  for (p = v.at; p < end; p++) {
-    if (quoted) {
-      if (*p == '\\') p++;
-      else if (*p == '"' && (quoted = 0, depth == 0)) { p++; break; }
-    } else if (*p == '"') quoted = 1;
-    else if (*p == '{' || *p == '[') depth++;
-    else if (*p == '}' || *p == ']') {
-      if (depth == 0) break;
-      if (--depth == 0) { p++; break; }
-    } else if (depth == 0 && (*p == ',' || *p == ':')) break;
-  }
-  v.end = p;
-  return v;
-}
-
-static int same(span a, span b) {
-  if (a.end - a.at != b.end - b.at) return 0;
-  while (a.at < a.end) if (*a.at++ != *b.at++) return 0;
-  return 1;
-}
-
-/* One step through an object or list: the next value, and its key if it has
- * one. Returns where the step after it begins, or 0 at the end. */
-static const char *next(const char *p, const char *end, int keyed, span *key, span *val) {
-  p = blank(p, end);
-  if (p < end && *p == ',') p = blank(p + 1, end);
-  if (p >= end || *p == '}' || *p == ']') return 0;
-  if (keyed) {
-    *key = value(p, end);
-    p = blank(key->end, end);
-    if (p < end) p++; /* the colon */
-  }
-  *val = value(p, end);
-  return val->end;
-}
-
-static span field(span object, span name) {
-  span key, val, none = {0, 0};
-  if (object.at >= object.end || *object.at != '{') return none;
-  for (const char *p = object.at + 1; (p = next(p, object.end, 1, &key, &val));)
-    if (same(key, name)) return val;
-  return none;
-}
-
-#define NAME(s) (span){s, &(s)[sizeof(s) - 1]}
-
 static i32 fail(const char *message, size_t n) {
   engram_output(message, n);
   return 1;
@@ -91,9 +35,9 @@ ENGRAM_EXPORT(tool_by) i32 tool_by(void) {
   size_t n = engram_input_len();
   if (n > sizeof text) return FAIL("{\"message\":\"the parameters are too long\"}");
   engram_input_read(text, n);
-  span params = value(text, text + n), by = field(params, NAME("\"by\""));
+  span params = value(text, text + n), by = field(params, TEXT("\"by\""));
   static char by_name[256];
-  span name = NAME("\"kind\"");
+  span name = TEXT("\"kind\"");
   if (by.at) {
     size_t len = by.end - by.at;
     if (*by.at != '"' || len > sizeof by_name) return FAIL("{\"message\":\"by must be the name of a field\"}");
@@ -105,7 +49,7 @@ ENGRAM_EXPORT(tool_by) i32 tool_by(void) {
   PUT("{");
   span key, val;
   for (const char *p = params.at + 1; (p = next(p, params.end, 1, &key, &val));) {
-    if (same(key, NAME("\"by\""))) continue;
+    if (same(key, TEXT("\"by\""))) continue;
     if (used > 1) PUT(",");
     put(key.at, key.end - key.at);
     PUT(":");
@@ -121,7 +65,7 @@ ENGRAM_EXPORT(tool_by) i32 tool_by(void) {
 
   static group groups[GROUPS];
   unsigned hits = 0, found = 0, other = 0;
-  span list = field(value(text, text + len), NAME("\"hits\""));
+  span list = field(value(text, text + len), TEXT("\"hits\""));
   if (list.at) for (const char *p = list.at + 1; (p = next(p, list.end, 0, &key, &val));) {
     hits++;
     span v = field(val, name);

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"engram-mcp/memory"
+	"engram-mcp/tools"
+)
+
+// metrics counts the calls of tools by MCP clients, by tool and outcome.
+type metrics struct {
+	started time.Time
+	mu      sync.Mutex
+	calls   map[callKind]callSum
+}
+
+type callKind struct{ tool, result string }
+
+type callSum struct {
+	number int64
+	time   time.Duration
+}
+
+func newMetrics() *metrics { return &metrics{started: time.Now(), calls: map[callKind]callSum{}} }
+
+// observed is part with every call counted and logged. A line of the log names
+// the tool and the caller, and nothing of what was said.
+func (s *service) observed(part *tools.Set) *tools.Set {
+	ours := map[string]bool{}
+	watch := func(t tools.Tool) tools.Tool {
+		return tools.Raw(t, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
+			start := time.Now()
+			out, err := part.Call(ctx, t.Name, in)
+			s.note(ctx, t.Name, ours[t.Name], err, time.Since(start))
+			return out, err
+		})
+	}
+	var fixed []tools.Tool
+	for _, t := range part.Tools(memory.WithPrincipal(context.Background(), memory.Principal{Rights: memory.Owner})) {
+		ours[t.Name] = true
+		fixed = append(fixed, watch(t))
+	}
+	set := tools.NewSet(fixed...)
+	set.Grow(func(ctx context.Context) (more []tools.Tool) {
+		for _, t := range part.Tools(ctx) {
+			if !ours[t.Name] {
+				more = append(more, watch(t))
+			}
+		}
+		return more
+	})
+	part.Watch(set.Changed)
+	return set
+}
+
+// note counts and logs one call. The tools of agents, of which there may be any
+// number, are counted as one.
+func (s *service) note(ctx context.Context, tool string, ours bool, err error, took time.Duration) {
+	result := "ok"
+	if err != nil {
+		if _, result = tools.Explain(err); result == "" {
+			result = "error"
+		}
+	}
+	who, _ := memory.PrincipalFrom(ctx)
+	s.log.Info("call", "tool", tool, "result", result, "ms", float64(took.Microseconds())/1000, "space", who.Space, "who", who.Name)
+	if !ours {
+		tool = "agent"
+	}
+	s.metrics.add(callKind{tool, result}, took)
+}
+
+func (m *metrics) add(kind callKind, took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sum := m.calls[kind]
+	sum.number++
+	sum.time += took
+	m.calls[kind] = sum
+}
+
+// write answers with the text format that Prometheus reads.
+func (m *metrics) write(ctx context.Context, w http.ResponseWriter, s *service) {
+	var b strings.Builder
+	family := func(name, kind, help string) { fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
+	gauge := func(name, help string, v float64) {
+		family(name, "gauge", help)
+		fmt.Fprintf(&b, "%s %g\n", name, v)
+	}
+	family("engram_build_info", "gauge", "The version that runs.")
+	fmt.Fprintf(&b, "engram_build_info{version=%q} 1\n", version())
+	gauge("engram_start_time_seconds", "When the process started, in Unix time.", float64(m.started.UnixMilli())/1000)
+
+	m.mu.Lock()
+	calls := maps.Clone(m.calls)
+	m.mu.Unlock()
+	kinds := slices.SortedFunc(maps.Keys(calls), func(x, y callKind) int {
+		return cmp.Or(strings.Compare(x.tool, y.tool), strings.Compare(x.result, y.result))
+	})
+	family("engram_tool_calls_total", "counter", "Calls of tools by MCP clients.")
+	for _, k := range kinds {
+		fmt.Fprintf(&b, "engram_tool_calls_total{tool=%q,result=%q} %d\n", k.tool, k.result, calls[k].number)
+	}
+	family("engram_tool_seconds_total", "counter", "Time that these calls took.")
+	for _, k := range kinds {
+		fmt.Fprintf(&b, "engram_tool_seconds_total{tool=%q,result=%q} %g\n", k.tool, k.result, calls[k].time.Seconds())
+	}
+
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	gauge("engram_heap_bytes", "Memory in use by objects.", float64(mem.HeapAlloc))
+	gauge("engram_goroutines", "Goroutines that exist.", float64(runtime.NumGoroutine()))
+	if st, err := s.stats(ctx); err == nil {
+		gauge("engram_engrams", "Engrams in the space.", float64(st.Engrams))
+		gauge("engram_forgotten", "Forgotten engrams in the space.", float64(st.Forgotten))
+		gauge("engram_links", "Links in the space.", float64(st.Links))
+		gauge("engram_file_bytes", "Size of the space on disk.", float64(st.FileBytes))
+		gauge("engram_pending_vectors", "Engrams that wait for their vector.", float64(st.Pending))
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write([]byte(b.String())) // the client may be gone
+}
+
+// stats counts the space that is served.
+func (s *service) stats(ctx context.Context) (memory.Stats, error) {
+	ctx = memory.WithPrincipal(ctx, memory.Principal{Space: s.who.Space, Rights: memory.Owner})
+	store, release, err := s.open(ctx)
+	if err != nil {
+		return memory.Stats{}, err
+	}
+	defer release()
+	return store.Stats(ctx)
+}
