@@ -214,3 +214,32 @@ func canonical(s sample) any {
 		Meta json.RawMessage `json:"metadata,omitempty"`
 	}{plain(s), json.RawMessage(s.Meta)}
 }
+
+// What it costs to read arguments this way, beside plain decoding.
+func BenchmarkArguments(b *testing.B) {
+	raw := json.RawMessage(`{"content": "Ada prefers tea", "source": "Ada", "confidence": 0.9, "tags": ["drinks", "habits"], "metadata": {"page": 12}, "context": "project-x", "valid_from": "2026-01-31T09:00:00Z"}`)
+	s := shapeFor[createIn]()
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			var in createIn
+			if err := s.read(raw, &in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		type plain struct {
+			Content, Source, Context string
+			Confidence               *float64
+			Tags                     []string
+			Metadata                 json.RawMessage
+			ValidFrom                time.Time `json:"valid_from"`
+		}
+		for b.Loop() {
+			var in plain
+			if err := json.Unmarshal(raw, &in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -4,7 +4,8 @@
 // the page call the same tools through it, so that a new tool appears at every
 // door at once.
 //
-// Each noun has a file of its own. mcp.go puts a Set onto an MCP server.
+// Each noun has a file of its own. mcp.go puts a Set onto an MCP server;
+// [Agents] run what others wrote, with the same tools. DESIGN.md says why.
 package tools
 
 import (
@@ -35,9 +36,9 @@ type Tool struct {
 	ReadOnly    bool // changes nothing
 	Destructive bool // may change or remove what was there before
 	Idempotent  bool // a second call with the same arguments changes nothing more
-	OpenWorld   bool // runs code that others wrote
+	OpenWorld   bool // may reach beyond the memory
 
-	Profile string        // the family it is shown with: memory, graph, agents, admin or compat
+	Profile string        // the family it is shown with, one of the Profile names
 	Default bool          // shown when no profile is asked for
 	Needs   memory.Rights // without which it is neither shown nor run
 
