@@ -15,7 +15,7 @@ import (
 // either side, and these are scored with maxNeighbours more around them.
 const (
 	widenBy     = 2
-	windowReach = widenBy + maxNeighbours
+	windowReach = maxNeighbours
 )
 
 // ranked scores the candidates by words and meaning with their neighbours, and

@@ -321,6 +321,9 @@ func (a *Agents) check(m *sandbox.Manifest) error {
 			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
 		}
 	}
+	if len(m.Hooks)+len(m.Schedule) > 0 {
+		return bad("hooks and schedules are not run by this version", "leave them out; actions are called by name, as tools or through agent_run")
+	}
 	_, err := actionsOf(*m)
 	return err
 }
