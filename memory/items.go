@@ -23,7 +23,7 @@ type itemCache struct {
 }
 
 const (
-	maxItemCache   = 12 << 20 // bytes, estimated
+	maxItemCache   = 24 << 20 // bytes, estimated
 	maxItemChanges = 2000     // ops; after more of them starting anew is cheaper
 )
 
