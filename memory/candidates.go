@@ -11,8 +11,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// The window around a candidate: it is widened by its nearest neighbours on
-// either side, and these are scored with maxNeighbours more around them.
+// The window around a candidate by words or meaning: it is widened by its
+// nearest neighbours on either side, and all are scored with what stands in
+// the window. Reaching further changed no figure and cost a quarter more.
 const (
 	widenBy     = 2
 	windowReach = maxNeighbours
