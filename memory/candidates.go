@@ -198,7 +198,7 @@ func (k *seeker) telling(terms []queryTerm, in rankInput) []queryTerm {
 	if in.engrams < fewForCommon {
 		return terms
 	}
-	rare := slices.DeleteFunc(meaningful(terms), func(t queryTerm) bool { return in.df(t.stem) > in.engrams/commonShare })
+	rare := slices.DeleteFunc(slices.Clone(meaningful(terms)), func(t queryTerm) bool { return in.df(t.stem) > in.engrams/commonShare })
 	if !slices.ContainsFunc(rare, func(t queryTerm) bool { return in.df(t.stem) > 0 }) {
 		return terms
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"engram-mcp/memory"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // open opens a fresh store whose caller, in the context that comes with it,
@@ -157,5 +159,12 @@ func TestManyFirstReadsAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func diffEngram(t testing.TB, want, got memory.Engram) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("engram differs (-want +got):\n%s", d)
 	}
 }

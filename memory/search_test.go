@@ -162,3 +162,21 @@ func FuzzSearch(f *testing.F) {
 		}
 	})
 }
+
+// Words that are everywhere are left out of a query only if others remain:
+// alone they find, however large the space.
+func TestCommonWordsAloneStillFind(t *testing.T) {
+	ctx, s := open(t, memory.Options{Durability: memory.Normal})
+	for batch := range 2 {
+		var m []memory.Change
+		for i := range 600 {
+			m = append(m, memory.Create{Content: fmt.Sprintf("to be or not to be apple %d", batch*600+i)})
+		}
+		do(t, ctx, s, m...)
+	}
+	for _, query := range []string{"to be", "to be or", "apple", "to be apple"} {
+		if got := search(t, ctx, s, query); len(got) != 10 {
+			t.Errorf("%q finds %d", query, len(got))
+		}
+	}
+}
