@@ -152,7 +152,7 @@ func (f Filter) sql(v *view, op string) (cond string, args []any, err error) {
 func (s *Store) allowed(ctx context.Context, q Query) (allow []uint64, err error) {
 	err = s.view(ctx, "search", func(v *view) error {
 		cond, args, err := q.Filter.sql(v, "search")
-		if err != nil || cond == "" && len(v.hidden) == 0 {
+		if err != nil || cond == "" && v.all() {
 			return err
 		}
 		rows, err := v.query(`SELECT e.row FROM engram e WHERE `+v.where("e")+cond, args...)
@@ -233,7 +233,7 @@ func (k *seeker) byWords(match string, most int) ([]wordHit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cond == "" && len(k.hidden) == 0 {
+	if cond == "" && k.all() {
 		top, err := collect(k, scanWordHit, `SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY score, rowid LIMIT ?`, match, most)
 		if err != nil {
 			return nil, err

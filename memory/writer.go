@@ -323,11 +323,21 @@ func atItem(err error, i, n int) error {
 // requestTTL is how long first results are kept.
 const requestTTL = 7 * 24 * time.Hour
 
+// requester is who requests are kept for. A narrower principal of the same name
+// is another one: it must not be told what only the wider one may know.
+func (p Principal) requester() string {
+	if p.Scope == nil {
+		return p.Name
+	}
+	scope, _ := json.Marshal(p.Scope) // lists of strings always encode
+	return p.Name + "\n" + string(scope)
+}
+
 // recall returns the first results of a repeated request.
 func (t *txn) recall(op string, req *request) ([]Result, bool, error) {
 	var digest []byte
 	var text string
-	ok, err := t.c.one(`SELECT digest, result FROM request WHERE principal = ? AND id = ?`, []any{t.who.Name, req.id[:]}, &digest, &text)
+	ok, err := t.c.one(`SELECT digest, result FROM request WHERE principal = ? AND id = ?`, []any{t.who.requester(), req.id[:]}, &digest, &text)
 	if err != nil || !ok {
 		return nil, false, err
 	}
@@ -386,7 +396,7 @@ func (t *txn) remember(req *request, out []Result) error {
 	if _, err := t.c.exec(`DELETE FROM request WHERE at < ?`, t.now-requestTTL.Milliseconds()); err != nil {
 		return err
 	}
-	_, err = t.c.exec(`INSERT INTO request (principal, id, digest, result, at) VALUES (?,?,?,?,?)`, t.who.Name, req.id[:], req.digest[:], string(b), t.now)
+	_, err = t.c.exec(`INSERT INTO request (principal, id, digest, result, at) VALUES (?,?,?,?,?)`, t.who.requester(), req.id[:], req.digest[:], string(b), t.now)
 	return err
 }
 

@@ -176,16 +176,20 @@ func (ag *agent) principal(ctx context.Context) memory.Principal {
 	who, _ := memory.PrincipalFrom(ctx)
 	who.Rights = everyRight(who.Rights) & everyRight(ag.row.Installer.Rights)
 	who.Trust = memory.TrustAgent
-	who.Scope = narrower(who.Scope, ag.manifest)
+	who.Scope = ag.narrower(who)
 	return who
 }
 
-// narrower is the scope of an agent that is run under another one: what both
-// allow.
-func narrower(outer *memory.Scope, m sandbox.Manifest) *memory.Scope {
+// narrower is the scope of an agent that who runs: what is within that of who,
+// which may be another agent, within the manifest, and open to the installer.
+func (ag *agent) narrower(who memory.Principal) *memory.Scope {
+	m, by := ag.manifest, ag.row.Installer
 	s := memory.Scope{}
-	if outer != nil {
-		s = *outer
+	if who.Scope != nil {
+		s = *who.Scope
+	}
+	if !by.Can(memory.Owner) && by.Name != who.Name && !slices.Contains(s.Also, by.Name) {
+		s.Also = append(slices.Clone(s.Also), by.Name)
 	}
 	narrow := func(have *[]string, list []string) {
 		switch {
@@ -200,7 +204,7 @@ func narrower(outer *memory.Scope, m sandbox.Manifest) *memory.Scope {
 	narrow(&s.WriteContexts, m.Contexts.Write)
 	narrow(&s.ReadCollections, m.Collections.Read)
 	narrow(&s.WriteCollections, m.Collections.Write)
-	if s.ReadContexts == nil && s.WriteContexts == nil && s.ReadCollections == nil && s.WriteCollections == nil {
+	if s.ReadContexts == nil && s.WriteContexts == nil && s.ReadCollections == nil && s.WriteCollections == nil && s.Also == nil {
 		return nil
 	}
 	return &s

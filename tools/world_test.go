@@ -17,7 +17,7 @@ type world struct {
 	spaces *memory.Spaces
 	agents *Agents
 	set    *Set
-	rt     *fakeRuntime
+	rt     *fakeRuntime // nil if something else runs the agents
 }
 
 func newWorld(t *testing.T) *world {
@@ -28,8 +28,17 @@ func newWorld(t *testing.T) *world {
 // newProcess is a world over the files of another one.
 func newProcess(t *testing.T, dir string) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal}), rt: &fakeRuntime{acts: map[string]fakeAction{}}}
-	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{w.rt}})
+	rt := &fakeRuntime{acts: map[string]fakeAction{}}
+	w := newWorldOf(t, dir, rt)
+	w.rt = rt
+	return w
+}
+
+// newWorldOf is a world over the files in dir whose agents are run by rt.
+func newWorldOf(t *testing.T, dir string, rt sandbox.Runtime) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal})}
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{rt}})
 	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
 	w.agents.Join(w.set)
 	t.Cleanup(func() {
