@@ -26,7 +26,7 @@ type stage struct {
 	code string // of the player, base64
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, more ...Tool) *stage {
 	t.Helper()
 	rt, err := wasm.New(wasm.Options{})
 	if err != nil {
@@ -41,7 +41,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &stage{newWorldOf(t, t.TempDir(), rt), base64.StdEncoding.EncodeToString(code)}
+	return &stage{newWorldOf(t, t.TempDir(), rt, more...), base64.StdEncoding.EncodeToString(code)}
 }
 
 // engage installs a player that may call everything that can be granted,

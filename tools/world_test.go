@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"engram-mcp/memory"
@@ -34,12 +35,13 @@ func newProcess(t *testing.T, dir string) *world {
 	return w
 }
 
-// newWorldOf is a world over the files in dir whose agents are run by rt.
-func newWorldOf(t *testing.T, dir string, rt sandbox.Runtime) *world {
+// newWorldOf is a world over the files in dir whose agents are run by rt, with
+// more tools than there are.
+func newWorldOf(t *testing.T, dir string, rt sandbox.Runtime, more ...Tool) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal})}
 	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{rt}})
-	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
+	w.set = NewSet(slices.Concat(Memory(w.open), w.agents.Tools(), more)...)
 	w.agents.Join(w.set)
 	t.Cleanup(func() {
 		if err := w.agents.Close(context.Background()); err != nil {
