@@ -47,16 +47,16 @@ func (s *Store) ClaimRun(ctx context.Context, r Run, now, until time.Time) (mine
 	return mine && err == nil, err
 }
 
-// PutOffRun gives up a claimed run that failed, until it is due again. The
-// caller needs Read.
-func (s *Store) PutOffRun(ctx context.Context, r Run, due time.Time) error {
+// PutOffRun gives up a claimed run: it is due again at the given time, having
+// failed so many times in a row. The caller needs Read.
+func (s *Store) PutOffRun(ctx context.Context, r Run, due time.Time, failures int) error {
 	who, err := s.caller(ctx, "put off run", Read)
 	if err != nil {
 		return err
 	}
 	return s.write(ctx, "put off run", who, func(t *txn) error {
-		_, err := t.c.exec(`UPDATE schedule SET due = ?, claimed = 0, failures = failures + 1 WHERE agent = ? AND place = ? AND due = ?`,
-			due.UnixMilli(), r.Agent, r.Place, r.Due.UnixMilli())
+		_, err := t.c.exec(`UPDATE schedule SET due = ?, claimed = 0, failures = ? WHERE agent = ? AND place = ? AND due = ?`,
+			due.UnixMilli(), failures, r.Agent, r.Place, r.Due.UnixMilli())
 		return err
 	})
 }

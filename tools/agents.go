@@ -89,7 +89,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.runTool),
 		New(Tool{
 			Name: "agent_list", Title: "List agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
-			Description: "List the installed agents with their actions, and the tools that they may call.",
+			Description: "List the installed agents with their actions, the tools that they may call, and the hooks and schedules that run them.",
 		}, a.listTool),
 		New(Tool{
 			Name: "agent_stats", Title: "Statistics of agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
@@ -277,6 +277,7 @@ type agentOut struct {
 	Installer   string      `json:"installer"`
 	CreatedAt   time.Time   `json:"created_at"`
 	Problem     string      `json:"problem,omitempty"`
+	*Wiring                 // nil if it asks for none
 }
 
 type actionOut struct {
@@ -290,6 +291,10 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
+	runs, err := a.runs(ctx)
+	if err != nil {
+		return listOut{}, err
+	}
 	out := listOut{Agents: []agentOut{}}
 	for _, ag := range sp.all() {
 		m := ag.manifest
@@ -297,6 +302,9 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 			SHA256: ag.row.SHA256, Installer: ag.row.Installer.Name, CreatedAt: ag.row.CreatedAt, Problem: ag.problem}
 		for _, act := range m.Actions {
 			l.Actions = append(l.Actions, actionOut{act.Name, act.Description, act.InputSchema})
+		}
+		if w := a.wiringOf(ag, runs); len(w.Hooks)+len(w.Schedule) > 0 {
+			l.Wiring = &w
 		}
 		out.Agents = append(out.Agents, l)
 	}

@@ -512,6 +512,12 @@ func (c *hookedCall) call(ctx context.Context, h *hook, in hookInput) (said hook
 	return said, nil
 }
 
+// tool is the name of the tool that the hook is wired to.
+func (h *hook) tool() string {
+	_, tool, _ := strings.Cut(h.On, ":")
+	return tool
+}
+
 func (h *hook) time() time.Duration {
 	if h.TimeMS > 0 {
 		return time.Duration(h.TimeMS) * time.Millisecond

@@ -324,47 +324,6 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	return out, nil
 }
 
-// Approve lets the hooks and schedules of an agent run, as w shows them, or
-// takes that back. The caller needs Admin. It is for the command line of the
-// machine alone: there is no tool for it, so that no model can wire an agent
-// into the calls of others.
-func (a *Agents) Approve(ctx context.Context, w Wiring, approved bool) error {
-	if err := unstaged(ctx); err != nil {
-		return err
-	}
-	store, release, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	row := w.agent.row
-	row.Approved = approved
-	if err := store.ApproveAgent(ctx, row, nil); err != nil {
-		return err
-	}
-	_, err = a.space(ctx)
-	return err
-}
-
-// A Wiring is what an agent asks to be wired into, and whether it is.
-type Wiring struct {
-	agent *agent
-}
-
-// Wiring shows what of an agent of the caller's space is wired where, or would
-// be.
-func (a *Agents) Wiring(ctx context.Context, name string) (Wiring, error) {
-	sp, err := a.space(ctx)
-	if err != nil {
-		return Wiring{}, err
-	}
-	ag, err := sp.installed(name)
-	if err != nil {
-		return Wiring{}, err
-	}
-	return Wiring{ag}, nil
-}
-
 // ungrantable are tools whose effect could not be taken back when the call of
 // an agent fails.
 var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain"}
