@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"engram-mcp/memory"
@@ -44,6 +45,7 @@ type Agents struct {
 
 	mu     sync.Mutex
 	spaces map[string]*agentSpace
+	known  atomic.Pointer[map[string]*agentSpace] // those of spaces whose rows have been read; a copy for every change
 	closed bool
 }
 
@@ -51,14 +53,17 @@ type Agents struct {
 // anything else.
 func NewAgents(open Opener, o AgentOptions) *Agents {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	a := &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	a.known.Store(&map[string]*agentSpace{})
+	return a
 }
 
-// Join makes set what agents may call, and their actions tools of set. The
-// tools of a, see Tools, must be part of set.
+// Join makes set what agents may call, their actions tools of set, and their
+// hooks part of its calls. The tools of a, see Tools, must be part of set.
 func (a *Agents) Join(set *Set) {
 	a.set = set
 	set.Grow(a.actionTools)
+	set.around = a.hooked
 }
 
 // Close unloads all agents and waits for their calls, at most until ctx is done.
@@ -84,7 +89,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.runTool),
 		New(Tool{
 			Name: "agent_list", Title: "List agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
-			Description: "List the installed agents with their actions, and the tools that they may call.",
+			Description: "List the installed agents with their actions, the tools that they may call, and the hooks and schedules that run them.",
 		}, a.listTool),
 		New(Tool{
 			Name: "agent_stats", Title: "Statistics of agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
@@ -163,7 +168,7 @@ func (a *Agents) run(ctx context.Context, name, action string, params json.RawMe
 	if act.ReadOnly {
 		who.Rights &= memory.Read
 	}
-	ctx = memory.WithPrincipal(ctx, who)
+	ctx = memory.WithPrincipal(working(ctx, name, false), who)
 	if err := a.load(ctx, sp, ag); err != nil {
 		return sandbox.Result{}, err
 	}
@@ -276,6 +281,7 @@ type agentOut struct {
 	Installer   string      `json:"installer"`
 	CreatedAt   time.Time   `json:"created_at"`
 	Problem     string      `json:"problem,omitempty"`
+	*Wiring                 // nil if it asks for none
 }
 
 type actionOut struct {
@@ -289,6 +295,10 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
+	runs, err := a.runs(ctx)
+	if err != nil {
+		return listOut{}, err
+	}
 	out := listOut{Agents: []agentOut{}}
 	for _, ag := range sp.all() {
 		m := ag.manifest
@@ -296,6 +306,9 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 			SHA256: ag.row.SHA256, Installer: ag.row.Installer.Name, CreatedAt: ag.row.CreatedAt, Problem: ag.problem}
 		for _, act := range m.Actions {
 			l.Actions = append(l.Actions, actionOut{act.Name, act.Description, act.InputSchema})
+		}
+		if w := a.wiringOf(ag, runs); len(w.Hooks)+len(w.Schedule) > 0 {
+			l.Wiring = &w
 		}
 		out.Agents = append(out.Agents, l)
 	}
@@ -436,7 +449,7 @@ const maxActionTools = 20
 // actionTools are the actions of the caller's space as tools.
 func (a *Agents) actionTools(ctx context.Context) []Tool {
 	sp, err := a.space(ctx)
-	if err != nil {
+	if caller, _ := memory.PrincipalFrom(ctx); err != nil || !caller.Can(memory.Read) {
 		return nil // who may not read a space has no agents in it
 	}
 	var list []Tool
