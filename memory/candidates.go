@@ -2,6 +2,7 @@ package memory
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (k *seeker) page(n int, out *Found, at func(i int) scored) error {
 		out.Hits = append(out.Hits, h)
 	}
 	if end < n {
-		out.Cursor = k.cursor(end)
+		out.Cursor = k.cursor(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(end)), uint64(k.pool)))
 	}
 	return nil
 }

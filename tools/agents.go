@@ -24,6 +24,9 @@ type AgentOptions struct {
 	Dir      string // where code lies, each file under its SHA-256
 	Runtimes []sandbox.Runtime
 	Policy   sandbox.Policy
+	// Languages are those that script_run takes programs in; without any there
+	// is no such tool.
+	Languages []Language
 	// Embedded finds the manifest inside code, for agents that are one file.
 	// nil finds none.
 	Embedded func(code []byte) (m sandbox.Manifest, found bool, err error)
@@ -82,7 +85,7 @@ func (a *Agents) Close(ctx context.Context) error {
 
 // Tools returns the tools that manage and run agents.
 func (a *Agents) Tools() []Tool {
-	return []Tool{
+	list := []Tool{
 		New(Tool{
 			Name: "agent_run", Title: "Run an agent", Profile: ProfileAgents, Default: true, Needs: memory.Read, Destructive: true, OpenWorld: true,
 			Description: "Run an action of an installed agent, with your rights at most. What it writes takes effect only if it succeeds. agent_list shows agents and actions.",
@@ -104,6 +107,10 @@ func (a *Agents) Tools() []Tool {
 			Description: "Remove an agent with its state. What it has stored in the memory stays.",
 		}, a.removeTool),
 	}
+	if len(a.opt.Languages) > 0 {
+		list = append(list, a.scriptTool())
+	}
+	return list
 }
 
 type runIn struct {
@@ -136,12 +143,17 @@ func (a *Agents) runTool(ctx context.Context, in runIn) (runOut, error) {
 	if err != nil {
 		return runOut{}, err
 	}
+	return shown(r), nil
+}
+
+// shown is a result as callers get it.
+func shown(r sandbox.Result) runOut {
 	out := runOut{Output: r.Output, Logs: []logOut{}, Stats: usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls,
 		PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}}
 	for _, l := range r.Logs {
 		out.Logs = append(out.Logs, logOut{strings.ToLower(l.Level.String()), l.Text})
 	}
-	return out, nil
+	return out
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

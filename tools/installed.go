@@ -332,21 +332,8 @@ var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain"}
 // sandbox checks.
 func (a *Agents) check(m *sandbox.Manifest) error {
 	bad := func(ref, hint string) error { return invalid("", "manifest: "+ref, hint) }
-	for i, g := range m.Grants {
-		if slices.Contains(ungrantable, g) {
-			return bad(fmt.Sprintf("grants[%d]: %s cannot be granted", i, g), "its effect could not be taken back if the agent failed; leave it out")
-		}
-		if _, ok := a.set.index[g]; !ok {
-			names := make([]string, len(a.set.tools))
-			for i, t := range a.set.tools {
-				names[i] = t.Name
-			}
-			hint := "the tools are " + strings.Join(names, ", ")
-			if near := nearest(g, names); near != "" {
-				hint = "did you mean " + near + "? " + hint
-			}
-			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
-		}
+	if err := a.grantable("manifest: ", m.Grants); err != nil {
+		return err
 	}
 	for i, h := range m.Hooks {
 		if err := a.set.checkHook(h); err != nil {
@@ -355,6 +342,29 @@ func (a *Agents) check(m *sandbox.Manifest) error {
 	}
 	_, err := actionsOf(*m)
 	return err
+}
+
+// grantable refuses grants of what is no tool, or none that an agent may have.
+func (a *Agents) grantable(where string, grants []string) error {
+	for i, g := range grants {
+		at := fmt.Sprintf("%sgrants[%d]: ", where, i)
+		if slices.Contains(ungrantable, g) {
+			return invalid("", at+g+" cannot be granted", "its effect could not be taken back if the agent failed; leave it out")
+		}
+		if _, ok := a.set.index[g]; ok {
+			continue
+		}
+		names := make([]string, len(a.set.tools))
+		for i, t := range a.set.tools {
+			names[i] = t.Name
+		}
+		hint := "the tools are " + strings.Join(names, ", ")
+		if near := nearest(g, names); near != "" {
+			hint = "did you mean " + near + "? " + hint
+		}
+		return invalid("", at+"there is no tool "+quote(g), hint)
+	}
+	return nil
 }
 
 // try loads an agent where nobody can call it, and returns its manifest with
