@@ -69,7 +69,7 @@ func (s *Store) SetAgent(ctx context.Context, a AgentRow) error {
 	})
 }
 
-// RemoveAgent removes an agent and its globals. The caller needs Admin.
+// RemoveAgent removes an agent, its globals, totals and lines. The caller needs Admin.
 func (s *Store) RemoveAgent(ctx context.Context, name string) error {
 	who, err := s.caller(ctx, "remove agent", Admin)
 	if err != nil {
@@ -81,6 +81,12 @@ func (s *Store) RemoveAgent(ctx context.Context, name string) error {
 			return &Error{Op: "remove agent", Kind: ErrNotFound, Ref: name, Hint: "agent_list shows what is installed"}
 		}
 		t.touchAgents()
+		s.runs.drop(name)
+		for _, q := range []string{`DELETE FROM agent_total WHERE agent = ?`, `DELETE FROM agent_line WHERE agent = ?`} {
+			if err == nil {
+				_, err = t.c.exec(q, name)
+			}
+		}
 		return err
 	})
 }
