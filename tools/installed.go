@@ -85,19 +85,20 @@ func (a *Agents) enter(space string) (*agentSpace, error) {
 		if len(a.spaces) >= maxAgentSpaces {
 			a.evict()
 		}
-		sp = &agentSpace{version: -1, manager: a.newManager(a.begin, agentState{a}), ready: map[string]string{}}
+		sp = &agentSpace{version: -1, manager: a.newManager(sandbox.Options{Begin: a.begin, State: agentState{a}, Observe: a.note}), ready: map[string]string{}}
 		a.spaces[space] = sp
 	}
 	sp.used = time.Now()
 	return sp, nil
 }
 
-func (a *Agents) newManager(begin func(context.Context) (context.Context, func(context.Context) error, func()), state sandbox.State) *sandbox.Manager {
+func (a *Agents) newManager(o sandbox.Options) *sandbox.Manager {
 	runtimes := make([]sandbox.Runtime, len(a.opt.Runtimes))
 	for i, r := range a.opt.Runtimes {
 		runtimes[i] = strict{r}
 	}
-	return sandbox.NewManager(sandbox.Options{Policy: a.opt.Policy, Begin: begin, State: state, Observe: a.opt.Observe}, runtimes...)
+	o.Policy = a.opt.Policy
+	return sandbox.NewManager(o, runtimes...)
 }
 
 func (a *Agents) evict() {
@@ -333,7 +334,7 @@ func (a *Agents) check(m *sandbox.Manifest) error {
 func (a *Agents) try(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Manifest, error) {
 	a.compile.Lock()
 	defer a.compile.Unlock()
-	trial := a.newManager(nil, nil)
+	trial := a.newManager(sandbox.Options{})
 	defer trial.Close(context.WithoutCancel(ctx))
 	l, err := trial.Load(ctx, m, code)
 	if err != nil {
