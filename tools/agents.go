@@ -20,7 +20,11 @@ import (
 
 // AgentOptions configure Agents.
 type AgentOptions struct {
-	Dir      string // where code lies, each file under its SHA-256
+	Dir string // where code lies, each file under its SHA-256
+	// InUse tells the hashes of the code that the agents of any space need,
+	// or fails if it cannot tell of one of them. With nil code is never
+	// removed.
+	InUse    func(ctx context.Context) (hashes map[string]bool, err error)
 	Runtimes []sandbox.Runtime
 	Policy   sandbox.Policy
 	// Embedded finds the manifest inside code, for agents that are one file.
@@ -38,7 +42,8 @@ type Agents struct {
 	opt  AgentOptions
 	set  *Set
 
-	compile sync.Mutex // one module is compiled at a time
+	grace   time.Duration // for which code stays that nobody needs any more
+	compile sync.Mutex    // one module is compiled at a time
 
 	mu     sync.Mutex
 	spaces map[string]*agentSpace
@@ -49,7 +54,7 @@ type Agents struct {
 // anything else.
 func NewAgents(open Opener, o AgentOptions) *Agents {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	return &Agents{open: open, opt: o, grace: codeGrace, spaces: map[string]*agentSpace{}}
 }
 
 // Join makes set what agents may call, and their actions tools of set. The

@@ -1,15 +1,11 @@
 package tools
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -264,7 +260,8 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	if err != nil {
 		return Installed{}, err
 	}
-	if _, err := sp.installed(m.Name); err == nil && !replace {
+	old, err := sp.installed(m.Name)
+	if err == nil && !replace {
 		return Installed{}, &memory.Error{Kind: memory.ErrConflict, Ref: "agent " + m.Name + " exists", Hint: "pass replace true to put the new one in its place, or choose another name"}
 	}
 	if err := a.check(&m); err != nil {
@@ -277,19 +274,14 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	if err != nil {
 		return Installed{}, err
 	}
-	if err := a.keep(m.SHA256, code); err != nil {
-		return Installed{}, err
-	}
-	store, release, err := a.open(ctx)
-	if err != nil {
-		return Installed{}, err
-	}
-	defer release()
-	if err := store.SetAgent(ctx, memory.AgentRow{Name: m.Name, Manifest: raw, SHA256: m.SHA256}); err != nil {
+	if err := a.record(ctx, memory.AgentRow{Name: m.Name, Manifest: raw, SHA256: m.SHA256}, code); err != nil {
 		return Installed{}, err
 	}
 	if _, err := a.space(ctx); err != nil { // sees the new row, and tells who watches
 		return Installed{}, err
+	}
+	if old != nil && old.row.SHA256 != m.SHA256 {
+		a.tidy(ctx, old.row.SHA256)
 	}
 	out := Installed{Agent: m.Name, Actions: []string{}, SHA256: m.SHA256}
 	for _, act := range m.Actions {
@@ -346,7 +338,7 @@ func (a *Agents) try(ctx context.Context, m sandbox.Manifest, code []byte) (sand
 }
 
 // Remove takes an agent and its globals out of the caller's space, which needs
-// Admin. Its code stays: other spaces may use it.
+// Admin. Its code goes once no space needs it; see Collect.
 func (a *Agents) Remove(ctx context.Context, name string) error {
 	if err := unstaged(ctx); err != nil {
 		return err
@@ -355,7 +347,8 @@ func (a *Agents) Remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := sp.installed(name); err != nil {
+	gone, err := sp.installed(name)
+	if err != nil {
 		return err
 	}
 	store, release, err := a.open(ctx)
@@ -367,47 +360,7 @@ func (a *Agents) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	_, err = a.space(ctx)
-	return err
-}
-
-// code reads a module and checks that it is what it is called.
-func (a *Agents) code(hash string) ([]byte, error) {
-	lost := func(what string) error {
-		return &memory.Error{Op: "agents", Kind: memory.ErrStorage, Ref: "the code " + hash[:min(len(hash), 12)] + "… " + what, Hint: "install the agent again with replace true"}
-	}
-	code, err := os.ReadFile(filepath.Join(a.opt.Dir, filepath.Base(hash)))
-	if err != nil {
-		return nil, lost("cannot be read")
-	}
-	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != hash {
-		return nil, lost("is damaged")
-	}
-	return code, nil
-}
-
-// keep writes a module under its hash, whole or not at all.
-func (a *Agents) keep(hash string, code []byte) error {
-	if old, err := a.code(hash); err == nil && bytes.Equal(old, code) {
-		return nil
-	}
-	if err := os.MkdirAll(a.opt.Dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(a.opt.Dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(code)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(a.opt.Dir, hash))
-	}
+	a.tidy(ctx, gone.row.SHA256)
 	return err
 }
 

@@ -29,7 +29,7 @@ func newWorld(t *testing.T) *world {
 func newProcess(t *testing.T, dir string) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal}), rt: &fakeRuntime{acts: map[string]fakeAction{}}}
-	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{w.rt}})
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), InUse: w.spaces.AgentCode, Runtimes: []sandbox.Runtime{w.rt}})
 	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
 	w.agents.Join(w.set)
 	t.Cleanup(func() {
