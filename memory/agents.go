@@ -103,7 +103,7 @@ func (s *Store) ApproveAgent(ctx context.Context, a AgentRow, due []time.Time) e
 	})
 }
 
-// RemoveAgent removes an agent and its globals. The caller needs Admin.
+// RemoveAgent removes an agent, its globals, totals and lines. The caller needs Admin.
 func (s *Store) RemoveAgent(ctx context.Context, name string) error {
 	who, err := s.caller(ctx, "remove agent", Admin)
 	if err != nil {
@@ -118,6 +118,12 @@ func (s *Store) RemoveAgent(ctx context.Context, name string) error {
 			_, err = t.c.exec(`DELETE FROM schedule WHERE agent = ?`, name)
 		}
 		t.touchAgents()
+		s.runs.drop(name)
+		for _, q := range []string{`DELETE FROM agent_total WHERE agent = ?`, `DELETE FROM agent_line WHERE agent = ?`} {
+			if err == nil {
+				_, err = t.c.exec(q, name)
+			}
+		}
 		return err
 	})
 }

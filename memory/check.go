@@ -79,7 +79,7 @@ func checkFile(ctx context.Context, path string) []Problem {
 	}
 	defer db.Close()
 	s := &Store{path: path, readDB: db, statements: readStatements{db: db, m: map[string]*sql.Stmt{}}, stop: make(chan struct{}), space: "x"}
-	if err := s.checkVersion(ctx); err != nil {
+	if _, _, err := s.version(ctx, db); err != nil { // an older one is brought up to date when it is opened
 		var e *Error
 		if errors.As(storage("check", err), &e) {
 			return []Problem{{e.Ref, e.Hint}}

@@ -37,11 +37,6 @@ func (s *Store) Hidden(ctx context.Context, names func() Names) (hidden Names, e
 	return hidden, err
 }
 
-// all reports whether nothing in the space is hidden.
-func (v *sight) all() bool {
-	return len(v.hidden) == 0 && (v.who.Scope == nil || v.who.Scope.ReadContexts == nil && v.who.Scope.ReadCollections == nil)
-}
-
 func (v *view) hiddenOf(n Names) (hidden Names, err error) {
 	for _, id := range n.Engrams {
 		u, err := uuid.Parse(id)

@@ -155,6 +155,41 @@ func (s *Spaces) Due(ctx context.Context, space string) (due time.Time, err erro
 	return instant(*next), nil
 }
 
+// AgentCode returns the hashes of the code that the agents of all spaces need.
+// It reads every space, open or not. One that cannot be read is an error:
+// nobody knows what it needs.
+func (s *Spaces) AgentCode(ctx context.Context) (map[string]bool, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, &Error{Op: "list agents", Kind: ErrStorage, Ref: s.dir, Err: err, Hint: "check that the data directory is yours"}
+	}
+	hashes := map[string]bool{}
+	for _, e := range entries {
+		dir := filepath.Join(s.dir, e.Name())
+		if _, err := os.Stat(filepath.Join(dir, fileName)); errors.Is(err, os.ErrNotExist) || !ValidSpace(e.Name()) {
+			continue
+		}
+		agents, err := agentsIn(ctx, dir, e.Name())
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range agents {
+			hashes[a.SHA256] = true
+		}
+	}
+	return hashes, nil
+}
+
+// agentsIn reads the agents of a space by its file alone, as nobody's store.
+func agentsIn(ctx context.Context, dir, space string) ([]AgentRow, error) {
+	store, err := Open(ctx, dir, Options{Space: space, ReadOnly: true, KeepModel: true})
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	return store.Agents(WithPrincipal(ctx, Principal{Space: space, Rights: Read}))
+}
+
 // Close closes every open space. Calls of Get after it fail with ErrClosed.
 func (s *Spaces) Close() error {
 	s.mu.Lock()

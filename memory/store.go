@@ -111,6 +111,7 @@ type Store struct {
 	feed       feed
 	vectors    vectors
 	reads      accessLog
+	runs       runLog
 	statements readStatements
 	items      itemCache
 }
@@ -346,6 +347,7 @@ func (s *Store) Path() string { return s.path }
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() {
 		s.flushAccess()
+		s.flushRuns()
 		close(s.stop)
 		s.workers.Wait()
 		s.closeErr = s.closeDBs()

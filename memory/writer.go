@@ -177,6 +177,11 @@ func (t *txn) begin() error {
 }
 
 func (t *txn) end() error {
+	if t.purged {
+		if err := t.hush(); err != nil {
+			return err
+		}
+	}
 	_, err := t.c.exec(`UPDATE space SET hlc = ?, oseq = ?, engrams = ?, forgotten = ?, links = ?, bytes = ?, agents = ?`,
 		int64(t.hlc), t.oseq, t.sums.engrams, t.sums.forgotten, t.sums.links, t.sums.bytes, t.sums.agents)
 	if err == nil {

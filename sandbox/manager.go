@@ -29,8 +29,9 @@ type Options struct {
 	// unloaded.
 	State State
 	// Observe is told of every finished call, for metrics and statistics
-	// that outlive the process. It must be fast and safe for concurrent use.
-	Observe func(agent, action string, u Usage, err error)
+	// that outlive the process. It is given the caller's context, which may
+	// be done, and must be fast and safe for concurrent use.
+	Observe func(ctx context.Context, agent, action string, r Result, err error)
 	// MaxAgents bounds the agents loaded at once; 0 means 256.
 	MaxAgents int
 	// Queue bounds the calls that wait for one agent; 0 means 64.

@@ -87,7 +87,7 @@ func (m *Manager) perform(ctx context.Context, s *slot, g *generation, c Call) (
 	}
 	s.statsMu.Unlock()
 	if m.opts.Observe != nil {
-		m.opts.Observe(g.man.Name, c.Action, res.Usage, err)
+		m.opts.Observe(ctx, g.man.Name, c.Action, res, err)
 	}
 	return res, err
 }

@@ -21,7 +21,11 @@ import (
 
 // AgentOptions configure Agents.
 type AgentOptions struct {
-	Dir      string // where code lies, each file under its SHA-256
+	Dir string // where code lies, each file under its SHA-256
+	// InUse tells the hashes of the code that the agents of any space need,
+	// or fails if it cannot tell of one of them. With nil code is never
+	// removed.
+	InUse    func(ctx context.Context) (hashes map[string]bool, err error)
 	Runtimes []sandbox.Runtime
 	Policy   sandbox.Policy
 	// Languages are those that script_run takes programs in; without any there
@@ -30,9 +34,7 @@ type AgentOptions struct {
 	// Embedded finds the manifest inside code, for agents that are one file.
 	// nil finds none.
 	Embedded func(code []byte) (m sandbox.Manifest, found bool, err error)
-	// Observe is told of every finished call; see sandbox.Options.
-	Observe func(agent, action string, u sandbox.Usage, err error)
-	Log     *slog.Logger // nil means slog.Default()
+	Log      *slog.Logger // nil means slog.Default()
 }
 
 // Agents installs and runs the agents of all spaces. An agent is a row of its
@@ -44,7 +46,8 @@ type Agents struct {
 	opt  AgentOptions
 	set  *Set
 
-	compile sync.Mutex // one module is compiled at a time
+	grace   time.Duration // for which code stays that nobody needs any more
+	compile sync.Mutex    // one module is compiled at a time
 
 	mu     sync.Mutex
 	spaces map[string]*agentSpace
@@ -56,7 +59,7 @@ type Agents struct {
 // anything else.
 func NewAgents(open Opener, o AgentOptions) *Agents {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	a := &Agents{open: open, opt: o, grace: codeGrace, spaces: map[string]*agentSpace{}}
 	a.known.Store(&map[string]*agentSpace{})
 	return a
 }
@@ -96,7 +99,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.listTool),
 		New(Tool{
 			Name: "agent_stats", Title: "Statistics of agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
-			Description: "Tell what agents have used since this server started: calls, errors, fuel, time.",
+			Description: "Tell what agents have used since they were installed, and the calls since this server started: errors, fuel, time.",
 		}, a.statsTool),
 		New(Tool{
 			Name: "agent_install", Title: "Install an agent", Profile: ProfileAgents, Needs: memory.Admin, Destructive: true, Idempotent: true,
@@ -329,54 +332,6 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 
 type agentIn struct {
 	Agent string `json:"agent" alias:"name,agent_name" eg:"\"tidy-notes\""`
-}
-
-type statsIn struct {
-	Agent string `json:"agent,omitempty" alias:"name,agent_name" eg:"\"tidy-notes\""`
-}
-
-type statsOut struct {
-	Agents []agentStats `json:"agents"`
-}
-
-type agentStats struct {
-	Agent      string  `json:"agent"`
-	Calls      int64   `json:"calls"`
-	Errors     int64   `json:"errors"`
-	Crashes    int64   `json:"crashes"`
-	Restarts   int64   `json:"restarts"`
-	Retries    int64   `json:"retries"`
-	Fuel       int64   `json:"fuel"`
-	HostCalls  int64   `json:"host_calls"`
-	PeakMemory int64   `json:"peak_memory"`
-	TimeMS     float64 `json:"time_ms"`
-	LastMS     float64 `json:"last_ms"`
-	LastError  string  `json:"last_error,omitempty"`
-}
-
-func (a *Agents) statsTool(ctx context.Context, in statsIn) (statsOut, error) {
-	sp, err := a.space(ctx)
-	if err != nil {
-		return statsOut{}, err
-	}
-	list := sp.all()
-	if in.Agent != "" {
-		one, err := sp.installed(in.Agent)
-		if err != nil {
-			return statsOut{}, err
-		}
-		list = []*agent{one}
-	}
-	out := statsOut{Agents: []agentStats{}}
-	for _, ag := range list {
-		s := agentStats{Agent: ag.manifest.Name}
-		if l, err := sp.manager.Agent(ag.manifest.Name); err == nil { // else it has not run here yet
-			st := l.Stats
-			s = agentStats{ag.manifest.Name, st.Calls, st.Errors, st.Crashes, st.Restarts, st.Retries, st.Fuel, st.HostCalls, st.PeakMemory, millis(st.Time), millis(st.LastTime), st.LastError}
-		}
-		out.Agents = append(out.Agents, s)
-	}
-	return out, nil
 }
 
 type installIn struct {

@@ -652,3 +652,35 @@ func TestAgents_StayWithinTheirManifest(t *testing.T) {
 		}
 	}
 }
+
+// What agents have used is there after a restart, beside what this process
+// knows; what they said is for administrators.
+func TestAgents_StatsOutliveTheProcess(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.admin()
+	w.rt.acts["go"] = func(params json.RawMessage, _ func(string, any) (args, error)) (any, error) {
+		if strings.Contains(string(params), "fail") {
+			return nil, errors.New("told of a secret")
+		}
+		return args{}, nil
+	}
+	w.install(ctx, "tidy", nil)
+	w.run(ctx, "tidy", nil)
+	w.refused(ctx, "agent_run", args{"agent": "tidy", "action": "go", "params": args{"fail": true}})
+	if err := w.spaces.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := newProcess(t, w.dir)
+	again.rt.acts = w.rt.acts
+	again.run(ctx, "tidy", nil)
+	s := at(t, again.call(ctx, "agent_stats", args{}), "agents", 0).(args)
+	if s["calls"] != 3.0 || s["errors"] != 1.0 || s["fuel"] != 14.0 || s["last_run"] == nil || !strings.Contains(s["last_error"].(string), "told of a secret") {
+		t.Errorf("%v", s)
+	}
+	if here := s["since_start"].(args); here["calls"] != 1.0 || here["errors"] != 0.0 {
+		t.Errorf("%v", here)
+	}
+	if s := at(t, again.call(again.as("bob", memory.Read), "agent_stats", args{}), "agents", 0).(args); s["errors"] != 1.0 || s["last_error"] != nil {
+		t.Errorf("bob sees %v", s)
+	}
+}

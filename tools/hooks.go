@@ -545,8 +545,10 @@ func (h *hook) principal(ctx context.Context) memory.Principal {
 // self is an agent that acts for itself: with its name, and with the rights of
 // its installer as far as they are not those of an owner.
 func (ag *agent) self(space string) memory.Principal {
-	return memory.Principal{Space: space, Name: ag.manifest.Name, Rights: everyRight(ag.row.Installer.Rights) &^ memory.Owner,
-		Trust: memory.TrustAgent, Scope: narrower(ag.row.Installer.Scope, ag.manifest)}
+	by := ag.row.Installer
+	who := memory.Principal{Space: space, Name: ag.manifest.Name, Rights: everyRight(by.Rights) &^ memory.Owner, Trust: memory.TrustAgent, Scope: by.Scope}
+	who.Scope = ag.narrower(who)
+	return who
 }
 
 func (h *hook) refused(tool, reason string) error {

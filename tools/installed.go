@@ -1,16 +1,12 @@
 package tools
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -108,19 +104,20 @@ func (a *Agents) enter(space string) (*agentSpace, error) {
 		if len(a.spaces) >= maxAgentSpaces {
 			a.evict()
 		}
-		sp = &agentSpace{version: -1, manager: a.newManager(a.begin, agentState{a}), ready: map[string]string{}}
+		sp = &agentSpace{version: -1, manager: a.newManager(sandbox.Options{Begin: a.begin, State: agentState{a}, Observe: a.note}), ready: map[string]string{}}
 		a.spaces[space] = sp
 	}
 	sp.used = time.Now()
 	return sp, nil
 }
 
-func (a *Agents) newManager(begin func(context.Context) (context.Context, func(context.Context) error, func()), state sandbox.State) *sandbox.Manager {
+func (a *Agents) newManager(o sandbox.Options) *sandbox.Manager {
 	runtimes := make([]sandbox.Runtime, len(a.opt.Runtimes))
 	for i, r := range a.opt.Runtimes {
 		runtimes[i] = strict{r}
 	}
-	return sandbox.NewManager(sandbox.Options{Policy: a.opt.Policy, Begin: begin, State: state, Observe: a.opt.Observe}, runtimes...)
+	o.Policy = a.opt.Policy
+	return sandbox.NewManager(o, runtimes...)
 }
 
 func (a *Agents) evict() {
@@ -290,7 +287,8 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	if err != nil {
 		return Installed{}, err
 	}
-	if _, err := sp.installed(m.Name); err == nil && !replace {
+	old, err := sp.installed(m.Name)
+	if err == nil && !replace {
 		return Installed{}, &memory.Error{Kind: memory.ErrConflict, Ref: "agent " + m.Name + " exists", Hint: "pass replace true to put the new one in its place, or choose another name"}
 	}
 	if err := a.check(&m); err != nil {
@@ -303,19 +301,14 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	if err != nil {
 		return Installed{}, err
 	}
-	if err := a.keep(m.SHA256, code); err != nil {
-		return Installed{}, err
-	}
-	store, release, err := a.open(ctx)
-	if err != nil {
-		return Installed{}, err
-	}
-	defer release()
-	if err := store.SetAgent(ctx, memory.AgentRow{Name: m.Name, Manifest: raw, SHA256: m.SHA256}); err != nil {
+	if err := a.record(ctx, memory.AgentRow{Name: m.Name, Manifest: raw, SHA256: m.SHA256}, code); err != nil {
 		return Installed{}, err
 	}
 	if _, err := a.space(ctx); err != nil { // sees the new row, and tells who watches
 		return Installed{}, err
+	}
+	if old != nil && old.row.SHA256 != m.SHA256 {
+		a.tidy(ctx, old.row.SHA256)
 	}
 	out := Installed{Agent: m.Name, Actions: []string{}, SHA256: m.SHA256}
 	for _, act := range m.Actions {
@@ -372,7 +365,7 @@ func (a *Agents) grantable(where string, grants []string) error {
 func (a *Agents) try(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Manifest, error) {
 	a.compile.Lock()
 	defer a.compile.Unlock()
-	trial := a.newManager(nil, nil)
+	trial := a.newManager(sandbox.Options{})
 	defer trial.Close(context.WithoutCancel(ctx))
 	l, err := trial.Load(ctx, m, code)
 	if err != nil {
@@ -384,7 +377,7 @@ func (a *Agents) try(ctx context.Context, m sandbox.Manifest, code []byte) (sand
 }
 
 // Remove takes an agent and its globals out of the caller's space, which needs
-// Admin. Its code stays: other spaces may use it.
+// Admin. Its code goes once no space needs it; see Collect.
 func (a *Agents) Remove(ctx context.Context, name string) error {
 	if err := unstaged(ctx); err != nil {
 		return err
@@ -393,7 +386,8 @@ func (a *Agents) Remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := sp.installed(name); err != nil {
+	gone, err := sp.installed(name)
+	if err != nil {
 		return err
 	}
 	store, release, err := a.open(ctx)
@@ -405,47 +399,7 @@ func (a *Agents) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	_, err = a.space(ctx)
-	return err
-}
-
-// code reads a module and checks that it is what it is called.
-func (a *Agents) code(hash string) ([]byte, error) {
-	lost := func(what string) error {
-		return &memory.Error{Op: "agents", Kind: memory.ErrStorage, Ref: "the code " + hash[:min(len(hash), 12)] + "… " + what, Hint: "install the agent again with replace true"}
-	}
-	code, err := os.ReadFile(filepath.Join(a.opt.Dir, filepath.Base(hash)))
-	if err != nil {
-		return nil, lost("cannot be read")
-	}
-	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != hash {
-		return nil, lost("is damaged")
-	}
-	return code, nil
-}
-
-// keep writes a module under its hash, whole or not at all.
-func (a *Agents) keep(hash string, code []byte) error {
-	if old, err := a.code(hash); err == nil && bytes.Equal(old, code) {
-		return nil
-	}
-	if err := os.MkdirAll(a.opt.Dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(a.opt.Dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(code)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(a.opt.Dir, hash))
-	}
+	a.tidy(ctx, gone.row.SHA256)
 	return err
 }
 

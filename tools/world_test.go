@@ -41,7 +41,7 @@ func newProcess(t *testing.T, dir string) *world {
 func newWorldOf(t *testing.T, dir string, rt sandbox.Runtime, more ...Tool) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal})}
-	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{rt}, Log: slog.New(slog.DiscardHandler),
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), InUse: w.spaces.AgentCode, Runtimes: []sandbox.Runtime{rt}, Log: slog.New(slog.DiscardHandler),
 		Languages: []Language{{Name: "lua", Kind: "wasm", File: "program.lua", Agent: func(body string) []byte { return []byte(body) }}}})
 	w.set = NewSet(slices.Concat(Memory(w.open), w.agents.Tools(), more)...)
 	w.agents.Join(w.set)

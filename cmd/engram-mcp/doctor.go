@@ -25,8 +25,8 @@ func newDoctor(a *app) *cobra.Command {
 		Short: "Look for problems, and say what to do about each",
 		Long: `Examine the data directory, each space or the one of --space, the embedder and
 the sandbox. Nothing is changed unless --mend is given, which rebuilds what can
-be derived: full text, counters, missing vectors. The exit status is 3 if there
-are problems.`,
+be derived (full text, counters, missing vectors) and removes code that no agent
+needs any more. The exit status is 3 if there are problems.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := &doctor{app: a, mend: mend, spaces: a.spaceNames()}
@@ -61,6 +61,7 @@ func (d *doctor) run(ctx context.Context) error {
 	for _, space := range d.spaces {
 		d.check("space "+space, func(c *checked) { d.space(ctx, space, c) })
 	}
+	d.check("code", func(c *checked) { d.code(ctx, c) })
 	d.check("embedder", func(c *checked) { d.embedding(ctx, c) })
 	d.check("sandbox", func(c *checked) { d.sandbox(ctx, c) })
 	problems := 0
@@ -221,6 +222,31 @@ func (d *doctor) mendSpace(ctx context.Context, name string, c *checked) error {
 		c.Detail += ", mended"
 	}
 	return err
+}
+
+// code examines the code of the agents of all spaces.
+func (d *doctor) code(ctx context.Context, c *checked) {
+	one := *d.app
+	one.embedder = "none"
+	err := one.asOwner(ctx, func(ctx context.Context, e *engine) error {
+		found, err := e.agents.Collect(ctx, d.mend && !d.readOnly)
+		if err != nil {
+			return err
+		}
+		c.Detail = "of no agent"
+		if found.Files > 0 {
+			c.Detail = count(int64(found.Files), "module") + ", " + size(found.Bytes) + ifAny(int64(found.Unused), ", %s unused")
+		}
+		c.Detail += ifAny(int64(found.Removed), ", %s removed")
+		for _, hash := range found.Missing {
+			c.problem("the code "+hash+" is missing", "install its agent again with 'engram-mcp agent install --replace'; 'engram-mcp agent list --json' shows which it is")
+		}
+		return nil
+	})
+	if err != nil { // the problem is that of a space, and told there
+		what, _, _ := explain(err)
+		c.Detail = "what agents need cannot be told: " + what
+	}
 }
 
 // header reads from the first bytes of an SQLite file which schema it has,

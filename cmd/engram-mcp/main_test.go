@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"spoil":     spoil,
 			"address":   address,
 			"token":     token,
+			"age":       age,
 		},
 	})
 }

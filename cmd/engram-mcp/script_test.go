@@ -157,6 +157,15 @@ func address(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ln.Close())
 }
 
+// age FILE makes a file an hour older than it is.
+func age(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: age FILE")
+	}
+	then := time.Now().Add(-time.Hour)
+	ts.Check(os.Chtimes(ts.MkAbs(args[0]), then, then))
+}
+
 // token keeps the token of the data directory in TOKEN.
 func token(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {

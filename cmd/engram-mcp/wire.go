@@ -60,7 +60,7 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 	}
 	e := &engine{spaces: memory.OpenSpaces(a.data, opt), runtimes: a.runtimes(log)}
 	e.agents = tools.NewAgents(e.open, tools.AgentOptions{
-		Dir: filepath.Join(a.data, "modules"), Runtimes: e.runtimes, Embedded: wasm.ReadManifest, Log: log,
+		Dir: filepath.Join(a.data, "modules"), InUse: e.spaces.AgentCode, Runtimes: e.runtimes, Embedded: wasm.ReadManifest, Log: log,
 	})
 	e.set = tools.NewSet(slices.Concat(tools.Memory(e.open), e.agents.Tools())...)
 	e.agents.Join(e.set)
