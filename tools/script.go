@@ -17,7 +17,7 @@ type Language struct {
 	Kind string // of the runtime
 	// Agent makes the body of a program, which sees its parameters as params
 	// and ends with a return, into the code of an agent with the one action
-	// run. Lines keep their numbers. File is what messages call it.
+	// main. Lines keep their numbers. File is what messages call it.
 	Agent func(body string) []byte
 	File  string
 }
@@ -118,7 +118,7 @@ func (a *Agents) runScript(ctx context.Context, in scriptIn) (runOut, error) {
 		return runOut{}, err
 	}
 	r, err := sp.manager.Once(ctx, scriptManifest(lang, grants, in.Limits.limits()), lang.Agent(in.Code),
-		sandbox.Call{Action: "run", Params: json.RawMessage(in.Params), Host: a.host, Emit: func(m []byte) { progress(ctx, m) }})
+		sandbox.Call{Action: "main", Params: json.RawMessage(in.Params), Host: a.host, Emit: func(m []byte) { progress(ctx, m) }})
 	if err != nil {
 		return runOut{}, err
 	}
@@ -134,7 +134,7 @@ func (b scriptBounds) limits() sandbox.Limits {
 const scriptName = "program"
 
 func scriptManifest(lang Language, grants []string, limits sandbox.Limits) sandbox.Manifest {
-	return sandbox.Manifest{Name: scriptName, Runtime: lang.Kind, Entry: lang.File, Grants: grants, Limits: limits, Actions: []sandbox.Action{{Name: "run"}}}
+	return sandbox.Manifest{Name: scriptName, Runtime: lang.Kind, Entry: lang.File, Grants: grants, Limits: limits, Actions: []sandbox.Action{{Name: "main"}}}
 }
 
 func (a *Agents) language(name string) (Language, error) {
