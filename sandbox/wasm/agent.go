@@ -152,6 +152,17 @@ func exportType(info *meter.Info, name string) (meter.Signature, bool) {
 	return meter.Signature{}, false
 }
 
+// programDepth is the call depth of interpreters, in units of the meter: their
+// main loops have large frames, and they bound their own recursion.
+const programDepth = 100_000
+
+func (a *agent) depth() uint64 {
+	if a.program != nil {
+		return programDepth
+	}
+	return a.code.engine.depth
+}
+
 // tools lists the actions that have exports of their own.
 func tools(info *meter.Info) []string {
 	var names []string
@@ -238,7 +249,7 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
 		j := a.setup(g, seed)
-		rc, err := j.invoke(ctx, export, a.code.engine.depth)
+		rc, err := j.invoke(ctx, export, a.depth())
 		if err == nil && j.exit > 0 {
 			rc = int32(j.exit)
 		}
@@ -286,13 +297,14 @@ func (a *agent) startup() []string {
 	return list
 }
 
-// ask calls the export capabilities, if there is one.
+// ask calls the export capabilities, if there is one. It may output null to
+// say that it performs whatever the manifest names.
 func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 	if a.command || !a.code.info.HasExport("capabilities") {
 		return a.offered(), nil
 	}
 	j := a.setup(g, rand.NewChaCha8(a.code.key.sum))
-	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
+	rc, err := j.invoke(ctx, "capabilities", a.depth())
 	if err != nil {
 		return nil, err
 	}
@@ -301,6 +313,9 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 		err = j.failure(rc)
 	} else {
 		err = json.Unmarshal(j.output, &list)
+	}
+	if err == nil && list == nil {
+		return a.offered(), nil
 	}
 	if err != nil {
 		return nil, badCode("initialize", "let capabilities output a JSON list of actions, each with a name, or leave it out", fmt.Errorf("capabilities: %w", err))
@@ -337,7 +352,7 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 		input = stdin(c.Params)
 	}
 	j := a.job(g, c, input)
-	rc, err := j.invoke(ctx, e.export, a.code.engine.depth)
+	rc, err := j.invoke(ctx, e.export, a.depth())
 	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed
 	g.calls++

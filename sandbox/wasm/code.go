@@ -162,7 +162,7 @@ func (s *codeStore) build(c *code, wasm []byte) {
 	}
 	rewritten, info, err := meter.Rewrite(wasm, meter.Options{
 		Allow:      allowed,
-		Exceptions: c.key.kind == trusted,
+		Exceptions: c.key.kind&trusted != 0,
 		Limits:     meter.Limits{MemoryPages: hardPages},
 	})
 	if err != nil {
