@@ -114,6 +114,19 @@ func callable(t meter.Signature) bool {
 	return len(t.Params) == 0 && (len(t.Results) == 0 || len(t.Results) == 1 && byte(t.Results[0]) == i32)
 }
 
+// programDepth is the depth of calls for interpreters, in units of the meter.
+// Their main loops are heavy, and they bound recursion by themselves before
+// this does.
+const programDepth = 100_000
+
+// depth returns how deep calls may nest, in units of the meter.
+func (a *agent) depth() uint64 {
+	if a.program != nil {
+		return programDepth
+	}
+	return a.code.engine.depth
+}
+
 // private reports whether the one instance keeps its state. A program that
 // ends when it has answered has none.
 func (a *agent) private() bool { return a.man.Private() && !a.command }
@@ -238,7 +251,7 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
 		j := a.setup(g, seed)
-		rc, err := j.invoke(ctx, export, a.code.engine.depth)
+		rc, err := j.invoke(ctx, export, a.depth())
 		if err == nil && j.exit > 0 {
 			rc = int32(j.exit)
 		}
@@ -292,7 +305,7 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 		return a.offered(), nil
 	}
 	j := a.setup(g, rand.NewChaCha8(a.code.key.sum))
-	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
+	rc, err := j.invoke(ctx, "capabilities", a.depth())
 	if err != nil {
 		return nil, err
 	}
@@ -337,7 +350,7 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 		input = stdin(c.Params)
 	}
 	j := a.job(g, c, input)
-	rc, err := j.invoke(ctx, e.export, a.code.engine.depth)
+	rc, err := j.invoke(ctx, e.export, a.depth())
 	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed
 	g.calls++
