@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wasi/api.h>
 
 #include "quickjs.h"
 
@@ -161,11 +162,13 @@ static JSValue js_number(JSContext *c, JSValueConst this, int argc, JSValueConst
 /* Math.random of our own: that of QuickJS is seeded by boot, and so would be
  * the same in every call. */
 static uint64_t random_state;
-int64_t wall_clock(void);
-
 static JSValue js_random(JSContext *c, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc, (void)argv;
-  if (!random_state) random_state = (uint64_t)wall_clock() * 0x9e3779b97f4a7c15u | 1;
+  if (!random_state) {
+    __wasi_timestamp_t now = 0;
+    (void)!__wasi_clock_time_get(__WASI_CLOCKID_REALTIME, 1, &now);
+    random_state = now * 0x9e3779b97f4a7c15u | 1;
+  }
   random_state ^= random_state >> 12;
   random_state ^= random_state << 25;
   random_state ^= random_state >> 27;
