@@ -156,7 +156,7 @@ func BenchmarkColdStart(b *testing.B) {
 					b.Fatal(err)
 				}
 				disk += time.Since(start)
-				a.(*agent).evict()
+				a.(*agent).pool.evict()
 				start = time.Now()
 				if _, err = a.Execute(b.Context(), call); err != nil {
 					b.Fatal(err)
@@ -193,7 +193,7 @@ func BenchmarkReset(b *testing.B) {
 				b.Fatal(err)
 			}
 			a := l.(*agent)
-			g, _, err := a.lease(b.Context())
+			g, err := a.lease(b.Context(), &turn{gate: rt.gate})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -28,6 +29,11 @@ type code struct {
 
 	refs int // guarded by the store's mutex
 	size int // of the module, to bound what idle modules take
+
+	// Of an interpreter:
+	base  atomic.Pointer[state] // in which every program begins
+	mu    sync.Mutex
+	pools map[int64]*pool // instances in that state, by their memory limit
 }
 
 type codeKey struct {
@@ -126,6 +132,10 @@ func (s *codeStore) drop(c *code) {
 	if s.codes[c.key] == c {
 		delete(s.codes, c.key)
 	}
+	for _, p := range c.pools {
+		p.close()
+		s.rt.memory.leave(p)
+	}
 	if c.compiled != nil {
 		_ = c.compiled.Close(context.Background()) // frees memory, never fails
 		c.compiled = nil
@@ -162,7 +172,7 @@ func (s *codeStore) build(c *code, wasm []byte) {
 	}
 	rewritten, info, err := meter.Rewrite(wasm, meter.Options{
 		Allow:      allowed,
-		Exceptions: c.key.kind == trusted,
+		Exceptions: c.key.kind&trusted != 0,
 		Limits:     meter.Limits{MemoryPages: hardPages},
 	})
 	if err != nil {
