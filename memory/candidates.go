@@ -2,6 +2,7 @@ package memory
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (k *seeker) page(n int, out *Found, at func(i int) scored) error {
 		out.Hits = append(out.Hits, h)
 	}
 	if end < n {
-		out.Cursor = k.cursor(end)
+		out.Cursor = k.cursor(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(end)), uint64(k.pool)))
 	}
 	return nil
 }
@@ -162,6 +163,11 @@ func (k *seeker) corpus() (in rankInput, err error) {
 	if _, err = k.one(`SELECT engrams - forgotten, links FROM space`, nil, &in.engrams, &k.linkCount); err != nil {
 		return in, err
 	}
+	if !k.all() {
+		if _, err = k.one(`SELECT count(*) FROM engram e WHERE e.forgotten = 0 AND `+k.readable("e"), nil, &in.engrams); err != nil {
+			return in, err
+		}
+	}
 	var newest int64
 	_, err = k.one(`SELECT e.created_at FROM engram e WHERE `+k.where("e")+` ORDER BY e.created_at DESC LIMIT 1`, nil, &newest)
 	in.newest = instant(newest)
@@ -180,8 +186,13 @@ func (k *seeker) corpus() (in rankInput, err error) {
 	return in, err
 }
 
-// frequency is in how many engrams a word stands.
+// frequency is in how many engrams a word stands, of those that the caller may
+// read: a word that is rare there and common elsewhere would tell of elsewhere.
 func (k *seeker) frequency(stem string) (n int, err error) {
+	if !k.all() {
+		_, err = k.one(`SELECT count(*) FROM words CROSS JOIN engram e ON e.row = words.rowid WHERE words MATCH ? AND `+k.readable("e"), []any{matchExpr([]queryTerm{{stem: stem}})}, &n)
+		return n, err
+	}
 	_, err = k.one(`SELECT doc FROM vocab WHERE term = ?`, []any{stem}, &n)
 	return n, err
 }

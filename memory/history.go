@@ -71,8 +71,15 @@ func chapters(q querier, id uuid.UUID) ([]chapter, error) {
 // after the chapter: an engram that moved here from a closed context does not
 // bring that context's words along.
 func (v *sight) readableThen(q querier, c chapter) (bool, error) {
-	if len(v.hidden) == 0 {
+	if v.all() {
 		return true, nil
+	}
+	scope := v.who.Scope
+	if scope != nil && scope.ReadContexts != nil && !slices.Contains(scope.ReadContexts, c.after.context) {
+		return false, nil
+	}
+	if scope != nil && scope.ReadCollections != nil && !slices.ContainsFunc(c.joined, func(name string) bool { return slices.Contains(scope.ReadCollections, name) }) {
+		return false, nil
 	}
 	var at int64
 	if _, err := q.one(`SELECT row FROM grp WHERE kind = 'context' AND name = ?`, []any{c.after.context}, &at); err != nil || v.hidden[at] {

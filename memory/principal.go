@@ -40,6 +40,9 @@ type Principal struct {
 type Scope struct {
 	ReadContexts, WriteContexts       []string
 	ReadCollections, WriteCollections []string
+	// Also are names that a list must have beside the principal's own: of
+	// those whose rights bound it, too.
+	Also []string
 }
 
 // Trust says who stands behind an engram's content. It is set by the server
@@ -100,9 +103,15 @@ func (r Rights) String() string {
 // readableBy and writableBy apply a group's lists to p. A nil list is open to
 // the whole space; writers may always read.
 func (g *Group) readableBy(p Principal) bool {
-	return p.Can(Owner) || g.Readers == nil || slices.Contains(g.Readers, p.Name) || slices.Contains(g.Writers, p.Name)
+	return p.Can(Owner) || g.Readers == nil || p.everyName(func(name string) bool { return slices.Contains(g.Readers, name) || slices.Contains(g.Writers, name) })
 }
 
 func (g *Group) writableBy(p Principal) bool {
-	return p.Can(Owner) || g.readableBy(p) && (g.Writers == nil || slices.Contains(g.Writers, p.Name))
+	return p.Can(Owner) || g.readableBy(p) && (g.Writers == nil || p.everyName(func(name string) bool { return slices.Contains(g.Writers, name) }))
+}
+
+// everyName reports whether ok holds for the principal's name and those that
+// its scope adds.
+func (p Principal) everyName(ok func(name string) bool) bool {
+	return ok(p.Name) && (p.Scope == nil || !slices.ContainsFunc(p.Scope.Also, func(name string) bool { return !ok(name) }))
 }

@@ -107,8 +107,8 @@ type Stats struct {
 	Links       int64  `json:"links"`
 	Contexts    int64  `json:"contexts"`
 	Collections int64  `json:"collections"`
-	Ops         int64  `json:"ops"`
-	FileBytes   int64  `json:"file_bytes"`      // with the write-ahead log
+	Ops         int64  `json:"ops"`             // 0 for who may not manage the space
+	FileBytes   int64  `json:"file_bytes"`      // with the write-ahead log; 0 likewise
 	Model       string `json:"model,omitempty"` // of the embedder; empty without one
 	Embedded    int64  `json:"embedded"`        // engrams with a vector of that model
 	Pending     int64  `json:"pending"`         // engrams that still wait for one

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // poolSize is how many candidates by words, and as many by meaning, a search
@@ -23,15 +25,24 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 	if err := q.complete(); err != nil {
 		return Found{}, err
 	}
-	offset, pool, err := q.position()
+	place, err := q.place()
 	if err != nil {
 		return Found{}, err
 	}
 	terms := queryTerms(q.Text)
 	match := matchExpr(terms)
+	if match == "" {
+		var out Found
+		err = s.view(ctx, "search", func(v *view) error { return (&seeker{view: v, Query: q}).newest(place, &out) })
+		return out, err
+	}
+	offset, pool, err := q.ranking(place)
+	if err != nil {
+		return Found{}, err
+	}
 	var n near
 	var out Found
-	if q.Mode != Text && match != "" {
+	if q.Mode != Text {
 		allow, err := s.allowed(ctx, q)
 		if err != nil {
 			return out, err
@@ -45,9 +56,6 @@ func (s *Store) Search(ctx context.Context, q Query) (Found, error) {
 	}
 	err = s.view(ctx, "search", func(v *view) error {
 		k := &seeker{view: v, Query: q, offset: offset, pool: pool}
-		if match == "" {
-			return k.newest(&out)
-		}
 		if q.Mode == Vector {
 			return k.byMeaning(n, &out)
 		}
@@ -75,27 +83,35 @@ func (q Query) fingerprint() uint32 {
 	return binary.BigEndian.Uint32(h[:])
 }
 
-// cursor is the place of the next page: whose query, where, in which pool.
-func (k *seeker) cursor(offset int) string {
-	b := binary.BigEndian.AppendUint32(nil, k.fingerprint())
-	b = binary.AppendUvarint(b, uint64(offset))
-	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint(b, uint64(k.pool)))
+// A cursor is the query's fingerprint and where the next page begins, which a
+// ranking and a list tell in different ways.
+func (q Query) cursor(place []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, q.fingerprint()), place...))
 }
 
-// position reads a cursor; without one it is the start.
-func (q Query) position() (offset, pool int, err error) {
+// place reads a cursor; without one it is empty.
+func (q Query) place() ([]byte, error) {
 	if q.Cursor == "" {
-		return 0, max(poolSize, 2*q.Limit), nil
+		return nil, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(q.Cursor)
 	if err != nil || len(b) < 6 || binary.BigEndian.Uint32(b) != q.fingerprint() {
-		return 0, 0, badCursor("search")
+		return nil, badCursor("search")
 	}
-	at, size := binary.Uvarint(b[4:])
+	return b[4:], nil
+}
+
+// ranking reads the place of a page of a ranking: how many hits come before it,
+// and the size of the pool that they were chosen from.
+func (q Query) ranking(place []byte) (offset, pool int, err error) {
+	if place == nil {
+		return 0, max(poolSize, 2*q.Limit), nil
+	}
+	at, size := binary.Uvarint(place)
 	if size <= 0 {
 		return 0, 0, badCursor("search")
 	}
-	of, last := binary.Uvarint(b[4+size:])
+	of, last := binary.Uvarint(place[size:])
 	if last <= 0 || at > 1<<31 || of > 2*MaxPage {
 		return 0, 0, badCursor("search")
 	}
@@ -152,7 +168,7 @@ func (f Filter) sql(v *view, op string) (cond string, args []any, err error) {
 func (s *Store) allowed(ctx context.Context, q Query) (allow []uint64, err error) {
 	err = s.view(ctx, "search", func(v *view) error {
 		cond, args, err := q.Filter.sql(v, "search")
-		if err != nil || cond == "" && len(v.hidden) == 0 {
+		if err != nil || cond == "" && v.all() {
 			return err
 		}
 		rows, err := v.query(`SELECT e.row FROM engram e WHERE `+v.where("e")+cond, args...)
@@ -186,21 +202,36 @@ type seeker struct {
 	err       error // the first failure inside ranking
 }
 
-// newest lists without a query.
-func (k *seeker) newest(out *Found) error {
+// newest lists without a query. A page begins after the engram that the one
+// before has ended with: what is written meanwhile shifts nothing, and the last
+// page costs what the first did.
+func (k *seeker) newest(place []byte, out *Found) error {
 	cond, args, err := k.Filter.sql(k.view, "search")
 	if err != nil {
 		return err
 	}
-	found, err := k.load("1", cond+` ORDER BY e.created_at DESC, e.id DESC LIMIT ? OFFSET ?`, append(args, k.Limit+1, k.offset)...)
+	if place != nil {
+		created, size := binary.Uvarint(place)
+		if size <= 0 || len(place) != size+len(uuid.UUID{}) {
+			return badCursor("search")
+		}
+		cond += ` AND (e.created_at, e.id) < (?, ?)`
+		args = append(args, int64(created), place[size:])
+	}
+	found, err := k.load("1", cond+` ORDER BY e.created_at DESC, e.id DESC LIMIT ?`, append(args, k.Limit+1)...)
 	if err != nil {
 		return err
 	}
-	for i, e := range found {
-		if i == k.Limit {
-			out.Cursor = k.cursor(k.offset + k.Limit)
-			break
+	if len(found) > k.Limit {
+		found = found[:k.Limit]
+		last := found[k.Limit-1]
+		id, err := uuid.Parse(last.ID)
+		if err != nil {
+			return err
 		}
+		out.Cursor = k.cursor(append(binary.AppendUvarint(nil, uint64(last.CreatedAt.UnixMilli())), id[:]...))
+	}
+	for _, e := range found {
 		out.Hits = append(out.Hits, Hit{Engram: e.Engram})
 	}
 	return nil
@@ -233,7 +264,7 @@ func (k *seeker) byWords(match string, most int) ([]wordHit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cond == "" && len(k.hidden) == 0 {
+	if cond == "" && k.all() {
 		top, err := collect(k, scanWordHit, `SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ? ORDER BY score, rowid LIMIT ?`, match, most)
 		if err != nil {
 			return nil, err

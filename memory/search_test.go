@@ -60,6 +60,34 @@ func TestAnyTextIsALegalQuery(t *testing.T) {
 	}
 }
 
+// Who reads the newest page by page sees each once, whatever is written and
+// forgotten meanwhile.
+func TestPagesOfTheNewestStandStill(t *testing.T) {
+	ctx, s := open(t, memory.Options{Durability: memory.Normal})
+	var want, got []string
+	for i := range 25 {
+		want = append(want, create(t, ctx, s, memory.Create{Content: fmt.Sprintf("apple %d", i)}))
+	}
+	slices.Reverse(want)
+	for q := (memory.Query{Limit: 4}); ; {
+		f, err := s.Search(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range f.Hits {
+			got = append(got, h.ID)
+		}
+		if q.Cursor = f.Cursor; q.Cursor == "" {
+			break
+		}
+		create(t, ctx, s, memory.Create{Content: "pear of page " + q.Cursor})
+		do(t, ctx, s, memory.Forget{ID: got[len(got)-1]})
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the pages hold %v, want %v", got, want)
+	}
+}
+
 func TestPagesOfASearch(t *testing.T) {
 	ctx, s := open(t, memory.Options{Durability: memory.Normal})
 	for i := range 35 {

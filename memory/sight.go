@@ -41,6 +41,12 @@ func (v *sight) narrowed(e string) (cond string) {
 	return cond
 }
 
+// all reports whether nothing that is there is kept from the principal.
+func (v *sight) all() bool {
+	s := v.who.Scope
+	return len(v.hidden) == 0 && (s == nil || s.ReadContexts == nil && s.ReadCollections == nil)
+}
+
 // inScope reports whether a scope lets its principal write into a group; the
 // group "" stands for no context.
 func (v *sight) inScope(kind GroupKind, name string) bool {

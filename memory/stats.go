@@ -8,20 +8,24 @@ import (
 	"os"
 )
 
-// Stats describes the space as the caller sees it: who may not read all of it
-// gets the counts of what it may read, and no count of ops.
+// Stats describes the space as the caller sees it: the counts of what it may
+// read. Operations and bytes are those of the whole space, and would tell that
+// there is more; so only who manages the space is told them.
 func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
 	st.Space = s.space
+	manages := false
 	err = s.view(ctx, "stats", func(v *view) error {
 		_, err := v.one(`SELECT engrams, forgotten, links, (SELECT ifnull(max(seq), 0) FROM op),
 			(SELECT count(*) FROM grp WHERE kind = 'context'), (SELECT count(*) FROM grp WHERE kind = 'collection'),
 			ifnull((SELECT name FROM model ORDER BY row DESC LIMIT 1), ''),
 			(SELECT count(*) FROM unembedded) FROM space`, nil,
 			&st.Engrams, &st.Forgotten, &st.Links, &st.Ops, &st.Contexts, &st.Collections, &st.Model, &st.Pending)
-		if err != nil || len(v.hidden) == 0 {
+		if manages = v.who.Can(Admin) && v.who.Scope == nil; !manages {
+			st.Ops = 0
+		}
+		if err != nil || v.all() {
 			return err
 		}
-		st.Ops = 0
 		readable := func(e string) string { return v.readable(e) + ` AND ` + e + `.forgotten = 0` }
 		_, err = v.one(`SELECT (SELECT count(*) FROM engram e WHERE `+v.readable("e")+`), (SELECT count(*) FROM engram e WHERE `+v.readable("e")+` AND e.forgotten = 1),
 			(SELECT count(*) FROM link l JOIN engram a ON a.row = l.src JOIN engram b ON b.row = l.dst WHERE l.live > 0 AND `+readable("a")+` AND `+readable("b")+`),
@@ -36,6 +40,9 @@ func (s *Store) Stats(ctx context.Context) (st Stats, err error) {
 	}
 	if st.Model != "" {
 		st.Embedded = max(0, st.Engrams-st.Forgotten-st.Pending)
+	}
+	if !manages {
+		return st, nil
 	}
 	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {

@@ -154,6 +154,8 @@ type txn struct {
 	wrote   bool // an op was written
 	purged  bool // something was purged
 	foreign bool // ops come from elsewhere and may be known
+
+	recalled bool // the newest mutation was made before, and was not made again
 }
 
 // sums are the counters of the space.
@@ -242,8 +244,11 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 		return nil, invalid(op, fmt.Sprintf("%d items, the most is %d", len(m.Changes), MaxBatch), "split the call into several")
 	}
 	need := Write
-	if _, state := m.Changes[0].(SetGlobals); state && len(m.Changes) == 1 {
-		need = Read
+	if len(m.Changes) == 1 {
+		switch m.Changes[0].(type) {
+		case SetGlobals, EndRun: // no part of what is remembered
+			need = Read
+		}
 	}
 	who, err := s.caller(ctx, op, need)
 	if err != nil {
@@ -253,6 +258,10 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ok, err := s.inquired(ctx, who, req); ok {
+		return nil, err
+	}
+	req.stated(ctx)
 	if st := s.stageOf(ctx); st != nil {
 		return st.do(ctx, m, who, req)
 	}
@@ -293,8 +302,10 @@ func (m Mutation) request(op string) (*request, error) {
 }
 
 func (t *txn) mutate(m Mutation, req *request) ([]Result, error) {
+	t.recalled = false
 	if req != nil {
 		if out, ok, err := t.recall(m.Changes[0].verb(), req); err != nil || ok {
+			t.recalled = ok
 			return out, err
 		}
 	}
@@ -328,11 +339,21 @@ func atItem(err error, i, n int) error {
 // requestTTL is how long first results are kept.
 const requestTTL = 7 * 24 * time.Hour
 
+// requester is who requests are kept for. A narrower principal of the same name
+// is another one: it must not be told what only the wider one may know.
+func (p Principal) requester() string {
+	if p.Scope == nil {
+		return p.Name
+	}
+	scope, _ := json.Marshal(p.Scope) // lists of strings always encode
+	return p.Name + "\n" + string(scope)
+}
+
 // recall returns the first results of a repeated request.
 func (t *txn) recall(op string, req *request) ([]Result, bool, error) {
 	var digest []byte
 	var text string
-	ok, err := t.c.one(`SELECT digest, result FROM request WHERE principal = ? AND id = ?`, []any{t.who.Name, req.id[:]}, &digest, &text)
+	ok, err := t.c.one(`SELECT digest, result FROM request WHERE principal = ? AND id = ?`, []any{t.who.requester(), req.id[:]}, &digest, &text)
 	if err != nil || !ok {
 		return nil, false, err
 	}
@@ -391,7 +412,7 @@ func (t *txn) remember(req *request, out []Result) error {
 	if _, err := t.c.exec(`DELETE FROM request WHERE at < ?`, t.now-requestTTL.Milliseconds()); err != nil {
 		return err
 	}
-	_, err = t.c.exec(`INSERT INTO request (principal, id, digest, result, at) VALUES (?,?,?,?,?)`, t.who.Name, req.id[:], req.digest[:], string(b), t.now)
+	_, err = t.c.exec(`INSERT INTO request (principal, id, digest, result, at) VALUES (?,?,?,?,?)`, t.who.requester(), req.id[:], req.digest[:], string(b), t.now)
 	return err
 }
 

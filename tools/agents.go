@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"engram-mcp/memory"
@@ -27,6 +28,9 @@ type AgentOptions struct {
 	InUse    func(ctx context.Context) (hashes map[string]bool, err error)
 	Runtimes []sandbox.Runtime
 	Policy   sandbox.Policy
+	// Languages are those that script_run takes programs in; without any there
+	// is no such tool.
+	Languages []Language
 	// Embedded finds the manifest inside code, for agents that are one file.
 	// nil finds none.
 	Embedded func(code []byte) (m sandbox.Manifest, found bool, err error)
@@ -47,6 +51,7 @@ type Agents struct {
 
 	mu     sync.Mutex
 	spaces map[string]*agentSpace
+	known  atomic.Pointer[map[string]*agentSpace] // those of spaces whose rows have been read; a copy for every change
 	closed bool
 }
 
@@ -54,14 +59,17 @@ type Agents struct {
 // anything else.
 func NewAgents(open Opener, o AgentOptions) *Agents {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Agents{open: open, opt: o, grace: codeGrace, spaces: map[string]*agentSpace{}}
+	a := &Agents{open: open, opt: o, grace: codeGrace, spaces: map[string]*agentSpace{}}
+	a.known.Store(&map[string]*agentSpace{})
+	return a
 }
 
-// Join makes set what agents may call, and their actions tools of set. The
-// tools of a, see Tools, must be part of set.
+// Join makes set what agents may call, their actions tools of set, and their
+// hooks part of its calls. The tools of a, see Tools, must be part of set.
 func (a *Agents) Join(set *Set) {
 	a.set = set
 	set.Grow(a.actionTools)
+	set.around = a.hooked
 }
 
 // Close unloads all agents and waits for their calls, at most until ctx is done.
@@ -80,14 +88,14 @@ func (a *Agents) Close(ctx context.Context) error {
 
 // Tools returns the tools that manage and run agents.
 func (a *Agents) Tools() []Tool {
-	return []Tool{
+	list := []Tool{
 		New(Tool{
 			Name: "agent_run", Title: "Run an agent", Profile: ProfileAgents, Default: true, Needs: memory.Read, Destructive: true, OpenWorld: true,
 			Description: "Run an action of an installed agent, with your rights at most. What it writes takes effect only if it succeeds. agent_list shows agents and actions.",
 		}, a.runTool),
 		New(Tool{
 			Name: "agent_list", Title: "List agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
-			Description: "List the installed agents with their actions, and the tools that they may call.",
+			Description: "List the installed agents with their actions, the tools that they may call, and the hooks and schedules that run them.",
 		}, a.listTool),
 		New(Tool{
 			Name: "agent_stats", Title: "Statistics of agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
@@ -102,6 +110,10 @@ func (a *Agents) Tools() []Tool {
 			Description: "Remove an agent with its state. What it has stored in the memory stays.",
 		}, a.removeTool),
 	}
+	if len(a.opt.Languages) > 0 {
+		list = append(list, a.scriptTool())
+	}
+	return list
 }
 
 type runIn struct {
@@ -134,12 +146,17 @@ func (a *Agents) runTool(ctx context.Context, in runIn) (runOut, error) {
 	if err != nil {
 		return runOut{}, err
 	}
+	return shown(r), nil
+}
+
+// shown is a result as callers get it.
+func shown(r sandbox.Result) runOut {
 	out := runOut{Output: r.Output, Logs: []logOut{}, Stats: usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls,
 		PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}}
 	for _, l := range r.Logs {
 		out.Logs = append(out.Logs, logOut{strings.ToLower(l.Level.String()), l.Text})
 	}
-	return out, nil
+	return out
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -166,7 +183,7 @@ func (a *Agents) run(ctx context.Context, name, action string, params json.RawMe
 	if act.ReadOnly {
 		who.Rights &= memory.Read
 	}
-	ctx = memory.WithPrincipal(ctx, who)
+	ctx = memory.WithPrincipal(working(ctx, name, false), who)
 	if err := a.load(ctx, sp, ag); err != nil {
 		return sandbox.Result{}, err
 	}
@@ -179,16 +196,20 @@ func (ag *agent) principal(ctx context.Context) memory.Principal {
 	who, _ := memory.PrincipalFrom(ctx)
 	who.Rights = everyRight(who.Rights) & everyRight(ag.row.Installer.Rights)
 	who.Trust = memory.TrustAgent
-	who.Scope = narrower(who.Scope, ag.manifest)
+	who.Scope = ag.narrower(who)
 	return who
 }
 
-// narrower is the scope of an agent that is run under another one: what both
-// allow.
-func narrower(outer *memory.Scope, m sandbox.Manifest) *memory.Scope {
+// narrower is the scope of an agent that who runs: what is within that of who,
+// which may be another agent, within the manifest, and open to the installer.
+func (ag *agent) narrower(who memory.Principal) *memory.Scope {
+	m, by := ag.manifest, ag.row.Installer
 	s := memory.Scope{}
-	if outer != nil {
-		s = *outer
+	if who.Scope != nil {
+		s = *who.Scope
+	}
+	if !by.Can(memory.Owner) && by.Name != who.Name && !slices.Contains(s.Also, by.Name) {
+		s.Also = append(slices.Clone(s.Also), by.Name)
 	}
 	narrow := func(have *[]string, list []string) {
 		switch {
@@ -203,7 +224,7 @@ func narrower(outer *memory.Scope, m sandbox.Manifest) *memory.Scope {
 	narrow(&s.WriteContexts, m.Contexts.Write)
 	narrow(&s.ReadCollections, m.Collections.Read)
 	narrow(&s.WriteCollections, m.Collections.Write)
-	if s.ReadContexts == nil && s.WriteContexts == nil && s.ReadCollections == nil && s.WriteCollections == nil {
+	if s.ReadContexts == nil && s.WriteContexts == nil && s.ReadCollections == nil && s.WriteCollections == nil && s.Also == nil {
 		return nil
 	}
 	return &s
@@ -275,6 +296,7 @@ type agentOut struct {
 	Installer   string      `json:"installer"`
 	CreatedAt   time.Time   `json:"created_at"`
 	Problem     string      `json:"problem,omitempty"`
+	*Wiring                 // nil if it asks for none
 }
 
 type actionOut struct {
@@ -288,6 +310,10 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
+	runs, err := a.runs(ctx)
+	if err != nil {
+		return listOut{}, err
+	}
 	out := listOut{Agents: []agentOut{}}
 	for _, ag := range sp.all() {
 		m := ag.manifest
@@ -295,6 +321,9 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 			SHA256: ag.row.SHA256, Installer: ag.row.Installer.Name, CreatedAt: ag.row.CreatedAt, Problem: ag.problem}
 		for _, act := range m.Actions {
 			l.Actions = append(l.Actions, actionOut{act.Name, act.Description, act.InputSchema})
+		}
+		if w := a.wiringOf(ag, runs); len(w.Hooks)+len(w.Schedule) > 0 {
+			l.Wiring = &w
 		}
 		out.Agents = append(out.Agents, l)
 	}
@@ -387,7 +416,7 @@ const maxActionTools = 20
 // actionTools are the actions of the caller's space as tools.
 func (a *Agents) actionTools(ctx context.Context) []Tool {
 	sp, err := a.space(ctx)
-	if err != nil {
+	if caller, _ := memory.PrincipalFrom(ctx); err != nil || !caller.Can(memory.Read) {
 		return nil // who may not read a space has no agents in it
 	}
 	var list []Tool

@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -26,6 +28,9 @@ type agentSpace struct {
 	version int64 // of the rows; -1 before they were read
 	agents  map[string]*agent
 	ready   map[string]string // by name, what of it the manager has loaded
+
+	wires atomic.Pointer[wiring]
+	turn  sync.Mutex // held by the call with hooks that comes first after a conflict
 }
 
 // An agent is a row and what was made of it. It does not change.
@@ -46,7 +51,7 @@ type action struct {
 const maxAgentSpaces = 64
 
 // space is the agents of the caller's space, read anew if any process has
-// changed them.
+// changed them. What of them a caller may be told is for others to say.
 func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 	caller, _ := memory.PrincipalFrom(ctx)
 	store, release, err := a.open(ctx)
@@ -54,7 +59,8 @@ func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 		return nil, err
 	}
 	defer release()
-	version, err := store.AgentsVersion(ctx) // who may not read the space ends here
+	ctx = memory.WithPrincipal(ctx, memory.Principal{Space: caller.Space, Rights: memory.Read})
+	version, err := store.AgentsVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +72,24 @@ func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 	if changed {
 		a.set.Changed()
 	}
+	if err == nil {
+		a.know(caller.Space, sp)
+	}
 	return sp, err
+}
+
+// know lets calls find the hooks of a space without a look at its rows.
+func (a *Agents) know(space string, sp *agentSpace) {
+	if (*a.known.Load())[space] == sp {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := maps.Clone(*a.known.Load())
+	if a.spaces[space] == sp {
+		known[space] = sp
+	}
+	a.known.Store(&known)
 }
 
 // enter finds the agents of a space, or makes room for them.
@@ -106,6 +129,9 @@ func (a *Agents) evict() {
 	}
 	gone := a.spaces[oldest]
 	delete(a.spaces, oldest)
+	known := maps.Clone(*a.known.Load())
+	delete(known, oldest)
+	a.known.Store(&known)
 	go func() { _ = gone.manager.Close(context.Background()) }() // calls that run end at their limits
 }
 
@@ -133,6 +159,7 @@ func (sp *agentSpace) sync(ctx context.Context, s *memory.Store, version int64) 
 	}
 	changed = sp.version >= 0
 	sp.version, sp.agents = version, agents
+	sp.wires.Store(wire(agents))
 	return changed, nil
 }
 
@@ -295,27 +322,39 @@ var ungrantable = []string{"agent_install", "agent_remove", "memory_maintain"}
 // sandbox checks.
 func (a *Agents) check(m *sandbox.Manifest) error {
 	bad := func(ref, hint string) error { return invalid("", "manifest: "+ref, hint) }
-	for i, g := range m.Grants {
-		if slices.Contains(ungrantable, g) {
-			return bad(fmt.Sprintf("grants[%d]: %s cannot be granted", i, g), "its effect could not be taken back if the agent failed; leave it out")
-		}
-		if _, ok := a.set.index[g]; !ok {
-			names := make([]string, len(a.set.tools))
-			for i, t := range a.set.tools {
-				names[i] = t.Name
-			}
-			hint := "the tools are " + strings.Join(names, ", ")
-			if near := nearest(g, names); near != "" {
-				hint = "did you mean " + near + "? " + hint
-			}
-			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
-		}
+	if err := a.grantable("manifest: ", m.Grants); err != nil {
+		return err
 	}
-	if len(m.Hooks)+len(m.Schedule) > 0 {
-		return bad("hooks and schedules are not run by this version", "leave them out; actions are called by name, as tools or through agent_run")
+	for i, h := range m.Hooks {
+		if err := a.set.checkHook(h); err != nil {
+			return bad(fmt.Sprintf("hooks[%d].on: %s cannot be wired", i, quote(h.On)), err.Error())
+		}
 	}
 	_, err := actionsOf(*m)
 	return err
+}
+
+// grantable refuses grants of what is no tool, or none that an agent may have.
+func (a *Agents) grantable(where string, grants []string) error {
+	for i, g := range grants {
+		at := fmt.Sprintf("%sgrants[%d]: ", where, i)
+		if slices.Contains(ungrantable, g) {
+			return invalid("", at+g+" cannot be granted", "its effect could not be taken back if the agent failed; leave it out")
+		}
+		if _, ok := a.set.index[g]; ok {
+			continue
+		}
+		names := make([]string, len(a.set.tools))
+		for i, t := range a.set.tools {
+			names[i] = t.Name
+		}
+		hint := "the tools are " + strings.Join(names, ", ")
+		if near := nearest(g, names); near != "" {
+			hint = "did you mean " + near + "? " + hint
+		}
+		return invalid("", at+"there is no tool "+quote(g), hint)
+	}
+	return nil
 }
 
 // Try makes every check of Install: it loads the agent where nobody can call

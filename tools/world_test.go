@@ -3,7 +3,9 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"engram-mcp/memory"
@@ -17,7 +19,7 @@ type world struct {
 	spaces *memory.Spaces
 	agents *Agents
 	set    *Set
-	rt     *fakeRuntime
+	rt     *fakeRuntime // nil if something else runs the agents
 }
 
 func newWorld(t *testing.T) *world {
@@ -28,9 +30,20 @@ func newWorld(t *testing.T) *world {
 // newProcess is a world over the files of another one.
 func newProcess(t *testing.T, dir string) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal}), rt: &fakeRuntime{acts: map[string]fakeAction{}}}
-	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), InUse: w.spaces.AgentCode, Runtimes: []sandbox.Runtime{w.rt}})
-	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
+	rt := &fakeRuntime{acts: map[string]fakeAction{}}
+	w := newWorldOf(t, dir, rt)
+	w.rt = rt
+	return w
+}
+
+// newWorldOf is a world over the files in dir whose agents are run by rt, with
+// more tools than there are.
+func newWorldOf(t *testing.T, dir string, rt sandbox.Runtime, more ...Tool) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal})}
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), InUse: w.spaces.AgentCode, Runtimes: []sandbox.Runtime{rt}, Log: slog.New(slog.DiscardHandler),
+		Languages: []Language{{Name: "lua", Kind: "wasm", File: "program.lua", Agent: func(body string) []byte { return []byte(body) }}}})
+	w.set = NewSet(slices.Concat(Memory(w.open), w.agents.Tools(), more)...)
 	w.agents.Join(w.set)
 	t.Cleanup(func() {
 		if err := w.agents.Close(context.Background()); err != nil {

@@ -33,8 +33,8 @@ type Options struct {
 	// machine code that is run as it is: nobody else may write there. Empty
 	// keeps nothing.
 	CacheDir string
-	// Parallel bounds the guests that compute at one moment; 0 means
-	// GOMAXPROCS. More take turns.
+	// Parallel bounds the guests that compute at one moment; 0 means one
+	// less than GOMAXPROCS, but at least one. More take turns.
 	Parallel int
 	// Queue bounds the calls under way, computing or not; 0 means 1024.
 	Queue int
@@ -62,7 +62,7 @@ var _ sandbox.Runtime = (*Runtime)(nil)
 
 // New returns a Runtime. It fails only if the cache directory cannot be made.
 func New(opts Options) (*Runtime, error) {
-	opts.Parallel = cmp.Or(opts.Parallel, runtime.GOMAXPROCS(0))
+	opts.Parallel = cmp.Or(opts.Parallel, max(1, runtime.GOMAXPROCS(0)-1))
 	opts.Queue = cmp.Or(opts.Queue, 1024)
 	opts.Memory = cmp.Or(opts.Memory, 2<<30)
 	opts.Kind = cmp.Or(opts.Kind, "wasm")

@@ -13,6 +13,6 @@ trap 'rm -f "$object"' EXIT
 "$clang" --target=wasm32 -nostdlib -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384 -o "$OUT/reference.wasm" "$object"
 "$clang" --target=wasm32-wasi --sysroot=/usr -Os -std=c11 -Wall -Wextra -Werror -c -o "$object" command.c
 "$clang" --target=wasm32-wasi --sysroot=/usr -Wl,--strip-all -o "$OUT/command.wasm" "$object"
-for guest in hostile program; do wat2wasm --enable-tail-call -o "$OUT/$guest.wasm" "$guest.wat"; done
+for guest in hostile program player; do wat2wasm --enable-tail-call -o "$OUT/$guest.wasm" "$guest.wat"; done
 "${ASC:-asc}" plugin.ts -O --runtime minimal --use abort=plugin/abort --path "${AS_PATH:-node_modules}" -o "$OUT/plugin.wasm"
 chmod -x "$OUT"/*.wasm
