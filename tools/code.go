@@ -56,6 +56,21 @@ func (a *Agents) record(ctx context.Context, row memory.AgentRow, code []byte) e
 	return store.SetAgent(ctx, row)
 }
 
+// Find returns an installed agent of the caller's space and its code, which is
+// nil if it is missing or damaged. The caller needs Read.
+func (a *Agents) Find(ctx context.Context, name string) (memory.AgentRow, []byte, error) {
+	sp, err := a.space(ctx)
+	if err != nil {
+		return memory.AgentRow{}, nil, err
+	}
+	ag, err := sp.installed(name)
+	if err != nil {
+		return memory.AgentRow{}, nil, err
+	}
+	code, _ := a.code(ag.row.SHA256) // that it is not there is told by its absence
+	return ag.row, code, nil
+}
+
 // code reads a module and checks that it is what it is called.
 func (a *Agents) code(hash string) ([]byte, error) {
 	lost := func(what string) error {

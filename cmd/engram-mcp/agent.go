@@ -20,14 +20,14 @@ import (
 func newAgent(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent",
-		Short: "Install, list, run and remove agents",
+		Short: "Install, inspect, verify, run and remove agents",
 		Long: `An agent is code that others wrote and that runs beside the memory, in a sandbox:
 without files, network or environment, within limits of time, work and memory,
 and with no more of the memory than the tools it was granted.`,
 		Args: oneOfItsCommands,
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
-	cmd.AddCommand(newAgentInstall(a),
+	cmd.AddCommand(newAgentInstall(a), newAgentInspect(a), newAgentVerify(a),
 		&cobra.Command{
 			Use: "list", Short: "List the agents of the space", Args: none,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,6 +55,7 @@ and with no more of the memory than the tools it was granted.`,
 				})
 			},
 		},
+		newAgentLogs(a),
 		&cobra.Command{
 			Use: "remove NAME", Short: "Remove an agent with its state", Args: exactly(1, "name one agent"),
 			RunE: func(cmd *cobra.Command, args []string) error {

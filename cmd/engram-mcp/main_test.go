@@ -27,6 +27,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fixtures, err := filepath.Abs("testdata/agents")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -45,6 +49,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("TALLY", examples+"/c/tally")
+			env.Setenv("FIXTURES", fixtures)
 			env.Setenv("HELLO", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`)
 			env.Setenv("CREATE", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"engram_create","arguments":{"content":"The boat goes out at dawn"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 			for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {

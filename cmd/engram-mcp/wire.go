@@ -35,6 +35,11 @@ type engine struct {
 // passes by, to do one thing: it does not start work that would outlive it, and
 // has the time to wait for the index.
 func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
+	return a.engineOn(a.runtimes(log), log, passing)
+}
+
+// engineOn is engine with runtimes that the caller has made.
+func (a *app) engineOn(runtimes []sandbox.Runtime, log *slog.Logger, passing bool) (*engine, error) {
 	opt := memory.Options{
 		Durability: memory.Durability(cmp.Or(a.durability, string(memory.Full))),
 		Quota:      a.quota,
@@ -58,7 +63,7 @@ func (a *app) engine(log *slog.Logger, passing bool) (*engine, error) {
 		opt.Embedder, opt.Local = embedder, a.embedder == "static"
 		opt.Index = func(dim int) (memory.Index, error) { return vector.NewIndex(dim) }
 	}
-	e := &engine{spaces: memory.OpenSpaces(a.data, opt), runtimes: a.runtimes(log)}
+	e := &engine{spaces: memory.OpenSpaces(a.data, opt), runtimes: runtimes}
 	e.agents = tools.NewAgents(e.open, tools.AgentOptions{
 		Dir: filepath.Join(a.data, "modules"), InUse: e.spaces.AgentCode, Runtimes: e.runtimes, Embedded: wasm.ReadManifest, Log: log,
 	})
@@ -172,7 +177,11 @@ func (a *app) asOwner(ctx context.Context, f func(ctx context.Context, e *engine
 	if err != nil {
 		return err
 	}
-	err = f(memory.WithPrincipal(ctx, a.owner()), e)
+	return e.closedAfter(f(memory.WithPrincipal(ctx, a.owner()), e))
+}
+
+// closedAfter closes the engine and returns err, or what went wrong then.
+func (e *engine) closedAfter(err error) error {
 	if closing := e.Close(); err == nil && closing != nil {
 		err = fmt.Errorf("closing the memory: %w", closing)
 	}
