@@ -7,8 +7,10 @@ import (
 	"sync"
 
 	"engram-mcp/sandbox"
+	"engram-mcp/sandbox/js"
 	"engram-mcp/sandbox/lua"
 	"engram-mcp/sandbox/wasm"
+	"engram-mcp/tools"
 )
 
 // runtimes are those that agents of the engine can run on. None is made before
@@ -27,6 +29,12 @@ func (s *settings) runtimes(log *slog.Logger) []sandbox.Runtime {
 		return rt, err
 	})
 	return []sandbox.Runtime{engine, on(engine, "lua", func(e *wasm.Runtime) sandbox.Runtime { return lua.New(e) })}
+}
+
+// languages are what script_run takes.
+var languages = []tools.Language{
+	{Name: "lua", Kind: "lua", File: "program.lua", Agent: lua.Body},
+	{Name: "js", Kind: "js", File: "program.js", Agent: js.Body},
 }
 
 // A laterRuntime is a runtime that is made when it is first used.
