@@ -192,8 +192,8 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 		return err
 	}
 	defer a.rt.gate.leave()
-	t := turn{gate: a.rt.gate}
-	if err := t.take(ctx); err != nil {
+	t, err := a.rt.gate.turn(ctx)
+	if err != nil {
 		return stopped(err)
 	}
 	defer t.give()
@@ -201,21 +201,21 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 		a.pool.evict()
 	}
 	if a.program != nil {
-		return a.initializeProgram(ctx, &t)
+		return a.initializeProgram(ctx, t)
 	}
 	hello, err := json.Marshal(map[string]any{"id": c.ID, "config": json.RawMessage(a.config), "capabilities": c.Capabilities})
 	if err != nil {
 		return badCode("initialize", "correct config in the manifest", err)
 	}
 	a.hello, a.fresh = hello, nil
-	g, err := a.start(ctx, &t)
+	g, err := a.start(ctx, t)
 	if err != nil {
 		return err
 	}
 	if !a.private() && a.code.info.Sticky == "" && g.plain() {
 		a.fresh = g.state()
 	}
-	if a.actions, err = a.ask(ctx, g, &t); err != nil {
+	if a.actions, err = a.ask(ctx, g, t); err != nil {
 		g.close()
 		return err
 	}
@@ -357,12 +357,12 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	if !ok {
 		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
 	}
-	t := turn{gate: a.rt.gate}
-	if err := t.take(ctx); err != nil {
+	t, err := a.rt.gate.turn(ctx)
+	if err != nil {
 		return sandbox.Result{}, stopped(err)
 	}
 	defer t.give()
-	g, err := a.lease(ctx, &t)
+	g, err := a.lease(ctx, t)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -372,7 +372,7 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	} else if a.command {
 		input = stdin(c.Params)
 	}
-	j := a.job(g, &t, c, input)
+	j := a.job(g, t, c, input)
 	rc, err := j.invoke(ctx, e.export, a.depth())
 	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed

