@@ -51,15 +51,17 @@ func wire(agents map[string]*agent) *wiring {
 			if err != nil { // its manifest was checked with its code
 				continue
 			}
-			moment, tool, _ := strings.Cut(h.On, ":")
-			if w[tool] == nil {
-				w[tool] = &wires{}
+			one := &hook{h, ag, act}
+			ws := w[one.tool()]
+			if ws == nil {
+				ws = &wires{}
+				w[one.tool()] = ws
 			}
-			list := &w[tool].before
-			if moment == "after" {
-				list = &w[tool].after
+			if one.after() {
+				ws.after = append(ws.after, one)
+			} else {
+				ws.before = append(ws.before, one)
 			}
-			*list = append(*list, &hook{h, ag, act})
 		}
 	}
 	if len(w) == 0 {
@@ -183,6 +185,7 @@ type hookedCall struct {
 	tool          Tool
 	before, after []*hook
 	inquiry       *memory.Inquiry // nil if the call has no request id
+	trial         *Trial          // nil if the call is meant
 }
 
 // agents are the names of those whose hooks would run.
@@ -471,6 +474,11 @@ func (c *hookedCall) guard(ctx context.Context, h *hook, f func(as context.Conte
 	if err == nil {
 		return nil
 	}
+	if c.trial != nil {
+		c.trial.failed(err)
+		stage.Back(mark)
+		return nil
+	}
 	if o, ok := errors.AsType[objection](err); ok {
 		return h.refused(c.tool.Name, o.reason)
 	}
@@ -501,6 +509,9 @@ func (c *hookedCall) call(ctx context.Context, h *hook, in hookInput) (said hook
 	ctx, cancel := context.WithTimeout(ctx, h.time())
 	defer cancel()
 	r, err := c.sp.manager.Run(ctx, h.agent.manifest.Name, sandbox.Call{Action: h.Action, Params: params, Host: c.a.host})
+	if c.trial != nil {
+		c.trial.ran(r)
+	}
 	if err != nil {
 		return said, err
 	}
@@ -517,6 +528,9 @@ func (h *hook) tool() string {
 	_, tool, _ := strings.Cut(h.On, ":")
 	return tool
 }
+
+// after reports whether it runs after the tool, else before.
+func (h *hook) after() bool { return strings.HasPrefix(h.On, "after:") }
 
 func (h *hook) time() time.Duration {
 	if h.TimeMS > 0 {
