@@ -256,7 +256,7 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 		rollback()
 		return nil, false, context.Cause(staged)
 	}
-	if out, err = c.within(staged, args); err != nil {
+	if out, err = c.within(ctx, staged, args); err != nil {
 		rollback()
 		return nil, false, err
 	}
@@ -269,11 +269,12 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 	return nil, again, named(c.tool.Name, err)
 }
 
-// within makes the call under a stage.
-func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawMessage, error) {
+// within makes the call under a stage. Where nothing but the call itself is to
+// be committed it goes past the stage, which would do the work twice.
+func (c *hookedCall) within(ctx, staged context.Context, args map[string]any) (json.RawMessage, error) {
 	var changedBy []string
 	for _, h := range c.before {
-		changed, err := c.ask(ctx, h, args)
+		changed, err := c.ask(staged, h, args)
 		if err != nil {
 			return nil, err
 		}
@@ -288,9 +289,12 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 	if err != nil {
 		return nil, err
 	}
-	under := ctx
+	under := staged
+	if len(c.after) == 0 && stageOf(staged).Mark() == 0 {
+		under = ctx
+	}
 	if c.inquiry != nil {
-		under = c.inquiry.As(ctx)
+		under = c.inquiry.As(under)
 	}
 	out, err := c.tool.run(under, in)
 	if err != nil || len(c.after) == 0 && len(changedBy) == 0 {
@@ -301,7 +305,7 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 		return nil, err
 	}
 	for _, h := range c.after {
-		if err := c.tell(ctx, h, args, result); err != nil {
+		if err := c.tell(staged, h, args, result); err != nil {
 			return nil, err
 		}
 	}
