@@ -123,7 +123,8 @@ func (a *Agents) runScript(ctx context.Context, in scriptIn) (runOut, error) {
 	if err != nil {
 		return runOut{}, scriptError(err)
 	}
-	return shown(r), nil
+	logs, stats := account(r)
+	return runOut{Output: r.Output, Logs: logs, Stats: stats}, nil
 }
 
 // scriptHints are the remedies of who wrote a program a moment ago. Of two
