@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"engram-mcp/sandbox"
+	"engram-mcp/sandbox/js"
 	"engram-mcp/sandbox/lua"
 	"engram-mcp/sandbox/wasm"
 )
@@ -26,7 +27,11 @@ func (s *settings) runtimes(log *slog.Logger) []sandbox.Runtime {
 		}
 		return rt, err
 	})
-	return []sandbox.Runtime{engine, on(engine, "lua", func(e *wasm.Runtime) sandbox.Runtime { return lua.New(e) })}
+	return []sandbox.Runtime{
+		engine,
+		on(engine, "lua", func(e *wasm.Runtime) sandbox.Runtime { return lua.New(e) }),
+		on(engine, "js", func(e *wasm.Runtime) sandbox.Runtime { return js.New(e) }),
+	}
 }
 
 // A laterRuntime is a runtime that is made when it is first used.

@@ -40,7 +40,7 @@
     },
     unlink: (from, to, relation) => call("engram_unlink", { links: isObject(from) ? listOf(from) : [{ from, to, relation }] }),
     forget: (id) => call("engram_forget", isObject(id) && !isArray(id) ? id : { ids: listOf(id) }),
-    graph: (start, options) => call("engram_graph", { ...options, start }),
+    graph: (start, options) => call("engram_graph", { ...options, start: listOf(start) }),
     history: (id, options) => call("engram_history", { ...options, id }),
   };
 
