@@ -270,7 +270,7 @@ static void describe(struct text *t, JSValueConst thrown) {
     add(t, message, strlen(message));
     if (stack && strchr(stack, '\n') != strrchr(stack, '\n')) host_log(3, stack, strlen(stack));
   } else {
-    JSValue json = JS_IsString(thrown) ? JS_DupValue(cx, thrown) : stringify(cx, thrown);
+    JSValue json = JS_IsObject(thrown) ? stringify(cx, thrown) : JS_ToString(cx, thrown);
     const char *s = JS_IsException(json) ? NULL : JS_ToCString(cx, json);
     if (!s) JS_FreeValue(cx, JS_GetException(cx));
     add(t, "it threw ", 9);
