@@ -18,9 +18,23 @@ type whole struct {
 
 func (w whole) Close(ctx context.Context) error { return w.engine.Close(ctx) }
 
+// compiled is where the interpreter's compiled code is kept from test to test.
+var compiled string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "js")
+	if err != nil {
+		panic(err)
+	}
+	compiled = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir) // the system's to clean otherwise
+	os.Exit(code)
+}
+
 func open(t testing.TB) whole {
 	t.Helper()
-	engine, err := wasm.New(wasm.Options{})
+	engine, err := wasm.New(wasm.Options{CacheDir: compiled})
 	if err != nil {
 		t.Fatal(err)
 	}
