@@ -3,6 +3,7 @@ package wasm
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ type agent struct {
 // Load compiles a module. If ctx is done before that is finished, compiling
 // goes on, and a later Load of the same code finds it done.
 func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, wasm []byte) (sandbox.Agent, error) {
-	a, err := r.load(ctx, m, wasm, 0)
+	a, err := r.load(ctx, m, wasm, codeKey{sum: sha256.Sum256(wasm)})
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +55,11 @@ func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, wasm []byte) (sa
 	return a, nil
 }
 
-func (r *Runtime) load(ctx context.Context, m sandbox.Manifest, wasm []byte, kind engineKind) (*agent, error) {
+func (r *Runtime) load(ctx context.Context, m sandbox.Manifest, wasm []byte, key codeKey) (*agent, error) {
 	if m.Engine == "interpreter" {
-		kind |= interpreter
+		key.kind |= interpreter
 	}
-	c, err := r.code.get(ctx, wasm, kind)
+	c, err := r.code.get(ctx, wasm, key)
 	if err != nil {
 		return nil, err
 	}

@@ -52,19 +52,19 @@ type codeStore struct {
 
 	mu     sync.Mutex
 	codes  map[codeKey]*code
-	idle   []*code // without refs, oldest first
+	sums   map[*byte][sha256.Size]byte // of interpreters, by where they lie
+	idle   []*code                     // without refs, oldest first
 	closed bool
 	busy   sync.WaitGroup // compilations
 }
 
 func newCodeStore(rt *Runtime) *codeStore {
-	return &codeStore{rt: rt, compile: make(chan struct{}, 1), codes: map[codeKey]*code{}}
+	return &codeStore{rt: rt, compile: make(chan struct{}, 1), codes: map[codeKey]*code{}, sums: map[*byte][sha256.Size]byte{}}
 }
 
 // get returns the compiled module and holds a reference to it. Compiling goes
 // on in the background if ctx is done first, and the next call finds it.
-func (s *codeStore) get(ctx context.Context, wasm []byte, kind engineKind) (*code, error) {
-	key := codeKey{sha256.Sum256(wasm), kind}
+func (s *codeStore) get(ctx context.Context, wasm []byte, key codeKey) (*code, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -92,6 +92,22 @@ func (s *codeStore) get(ctx context.Context, wasm []byte, kind engineKind) (*cod
 		return nil, c.err
 	}
 	return c, nil
+}
+
+// sumOf returns the hash of a module that does not change: an interpreter's,
+// which many agents are loaded with.
+func (s *codeStore) sumOf(wasm []byte) [sha256.Size]byte {
+	if len(wasm) == 0 {
+		return sha256.Sum256(nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum, ok := s.sums[&wasm[0]]
+	if !ok {
+		sum = sha256.Sum256(wasm)
+		s.sums[&wasm[0]] = sum
+	}
+	return sum
 }
 
 // put gives a reference back.

@@ -135,9 +135,10 @@ func (g *guest) grow(size int) bool {
 }
 
 // beyond returns what the guest is beyond the state base, in which it was
-// before.
-func (g *guest) beyond(base *state) *state {
-	s := &state{memory: takeDifference(g.bytes(), &base.memory), elapsed: g.elapsed}
+// before. Only used bytes of its memory can differ.
+func (g *guest) beyond(base *state, used int) *state {
+	s := &state{memory: takeDifference(g.bytes()[:used], &base.memory), elapsed: g.elapsed}
+	s.memory.size = len(g.bytes())
 	for _, v := range g.globals {
 		s.globals = append(s.globals, v.Get())
 	}

@@ -19,9 +19,11 @@ import (
 // begins. Then initialize is called with the program's text as input, once for
 // each program; what that leaves in memory is where every call begins. Both
 // run without a host, and neither may keep anything in tables or in globals
-// that are not numbers, since only memory and numbers are put back.
+// that are not numbers, since only memory and numbers are put back. An export
+// memory_used, if there is one, returns below which address everything lies
+// that a program has changed, which saves looking at the rest.
 type Interpreter struct {
-	Wasm []byte
+	Wasm []byte // which must not change
 	// Exceptions lets the module use exception handling. The host memory that
 	// takes is bounded by no limit: the module must bound it by itself.
 	Exceptions bool
@@ -35,7 +37,7 @@ func (r *Runtime) LoadProgram(ctx context.Context, m sandbox.Manifest, in Interp
 	if in.Exceptions {
 		kind = trusted
 	}
-	a, err := r.load(ctx, m, in.Wasm, kind)
+	a, err := r.load(ctx, m, in.Wasm, codeKey{r.code.sumOf(in.Wasm), kind})
 	if err != nil {
 		return nil, err
 	}
@@ -233,12 +235,26 @@ func (a *agent) prepare(ctx context.Context, t *turn, base *state) (st *state, a
 	if err := a.read(ctx, g, t); err != nil {
 		return nil, nil, err
 	}
-	st = g.beyond(base)
+	used, err := a.used(ctx, g, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	st = g.beyond(base, used)
 	if able, err = a.ask(ctx, g, t); err != nil {
 		return nil, nil, err
 	}
 	a.rt.programs.keep(a.program, st, able)
 	return st, able, nil
+}
+
+// used returns how much of its memory an instance may have touched, in bytes.
+func (a *agent) used(ctx context.Context, g *guest, t *turn) (int, error) {
+	all := len(g.bytes())
+	if !a.code.info.HasExport("memory_used") {
+		return all, nil
+	}
+	n, err := a.setup(g, t, nil, nil).invoke(ctx, "memory_used", a.depth())
+	return min(all, (int(uint32(n))+grain-1)/grain*grain), err
 }
 
 // read has the interpreter read the program.

@@ -85,7 +85,7 @@ func TestProgramsShareInstancesAndNothingElse(t *testing.T) {
 		for _, p := range c.pools {
 			idle += len(p.idle)
 			for _, g := range p.idle {
-				if d := g.beyond(base); len(d.memory.runs) > 0 || d.memory.size != base.memory.size || !slices.Equal(d.globals, base.globals) {
+				if d := g.beyond(base, len(g.bytes())); len(d.memory.runs) > 0 || d.memory.size != base.memory.size || !slices.Equal(d.globals, base.globals) {
 					t.Errorf("an idle instance differs in %d places, its globals are %v", len(d.memory.runs), d.globals)
 				}
 			}
