@@ -28,7 +28,11 @@ func (s *settings) runtimes(log *slog.Logger) []sandbox.Runtime {
 		}
 		return rt, err
 	})
-	return []sandbox.Runtime{engine, on(engine, "lua", func(e *wasm.Runtime) sandbox.Runtime { return lua.New(e) })}
+	return []sandbox.Runtime{
+		engine,
+		on(engine, "lua", func(e *wasm.Runtime) sandbox.Runtime { return lua.New(e) }),
+		on(engine, "js", func(e *wasm.Runtime) sandbox.Runtime { return js.New(e) }),
+	}
 }
 
 // languages are what script_run takes.

@@ -9,7 +9,6 @@ import (
 	"github.com/dop251/goja"
 
 	"engram-mcp/sandbox"
-	"engram-mcp/sandbox/wasm"
 )
 
 // The work that is measured beside goja, a JavaScript engine in Go that
@@ -29,7 +28,7 @@ var measured = []struct {
 func BenchmarkBesideGoja(b *testing.B) {
 	for _, w := range measured {
 		b.Run(w.name, func(b *testing.B) {
-			a := agent(b, open(b), w.source+"\nexport const run = work", func(m *sandbox.Manifest) {
+			a := agent(b, engine(b), w.source+"\nexport const run = work", func(m *sandbox.Manifest) {
 				m.Limits = sandbox.Limits{TimeMS: 60_000, Fuel: sandbox.MaxLimits.Fuel}
 			})
 			params, err := json.Marshal(w.n)
@@ -67,7 +66,7 @@ func BenchmarkBesideGoja(b *testing.B) {
 // BenchmarkCall measures a call on a used instance, which is put back after
 // it, and a call on an instance that is made for it.
 func BenchmarkCall(b *testing.B) {
-	rt := open(b)
+	rt := engine(b)
 	a := agent(b, rt, `export const echo = (params) => params; export const ask = () => engram.get("e1").content`)
 	host := func(context.Context, string, []byte) ([]byte, error) {
 		return []byte(`{"engrams":[{"id":"e1","content":"tea"}],"missing":[]}`), nil
@@ -90,22 +89,18 @@ func BenchmarkCall(b *testing.B) {
 	})
 }
 
-func open(t testing.TB) Runtime {
-	t.Helper()
-	rt, err := New(wasm.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
+func engine(b *testing.B) sandbox.Runtime {
+	rt := open(b)
+	b.Cleanup(func() {
 		if err := rt.Close(context.Background()); err != nil {
-			t.Error(err)
+			b.Error(err)
 		}
 	})
 	return rt
 }
 
 // agent returns a program that is ready to be called, without a manager.
-func agent(t testing.TB, rt Runtime, source string, edit ...func(*sandbox.Manifest)) sandbox.Agent {
+func agent(t testing.TB, rt sandbox.Runtime, source string, edit ...func(*sandbox.Manifest)) sandbox.Agent {
 	t.Helper()
 	man := sandbox.Manifest{Name: "x", Runtime: "js", Entry: "x.js"}
 	for _, e := range edit {

@@ -18,37 +18,47 @@ import (
 	"engram-mcp/sandbox/wasm"
 )
 
+// interpreter is js.wasm, which guest/build.sh makes.
+//
 //go:embed js.wasm
 var interpreter []byte
 
 // A Runtime is a sandbox.Runtime for JavaScript. It may be used concurrently.
-type Runtime struct{ *wasm.Runtime }
-
-var _ sandbox.Runtime = Runtime{}
-
-// New returns a Runtime of the kind js. It fails only if the cache directory
-// cannot be made.
-func New(opts wasm.Options) (Runtime, error) {
-	opts.Kind = "js"
-	rt, err := wasm.New(opts)
-	return Runtime{rt}, err
+type Runtime struct {
+	engine *wasm.Runtime
 }
 
-// Load reads a program. Its interpreter is compiled with the first program
-// and shared by all.
-func (r Runtime) Load(ctx context.Context, m sandbox.Manifest, source []byte) (sandbox.Agent, error) {
-	program := append([]byte(fileName(m.Entry)+"\n"), source...)
-	return r.LoadProgram(ctx, m, wasm.Interpreter{Wasm: interpreter}, program)
+var _ sandbox.Runtime = (*Runtime)(nil)
+
+// New returns a Runtime whose programs run on engine and share its bounds with
+// everything else that runs there. The engine stays its maker's to close.
+func New(engine *wasm.Runtime) *Runtime { return &Runtime{engine} }
+
+// Kind returns js.
+func (r *Runtime) Kind() string { return "js" }
+
+// Features returns those of the engine: everything is enforced.
+func (r *Runtime) Features() sandbox.Features { return r.engine.Features() }
+
+// Close does nothing: what programs use belongs to the engine.
+func (r *Runtime) Close(context.Context) error { return nil }
+
+// Load takes a program as source text, an ES module. Messages name it by the
+// last part of the manifest's entry. Initialize of the agent reports errors in
+// it.
+func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, source []byte) (sandbox.Agent, error) {
+	program := append([]byte(fileName(m)+"\x00"), source...)
+	return r.engine.LoadProgram(ctx, m, wasm.Interpreter{Wasm: interpreter}, program)
 }
 
 // maxFileName bounds the name of a program in messages.
 const maxFileName = 60
 
 // fileName returns what a program is called in messages and stack traces.
-func fileName(entry string) string {
-	name := path.Base(strings.ReplaceAll(entry, `\`, "/"))
-	if entry == "" || len(name) > maxFileName || strings.ContainsAny(name, "\r\n(): ") {
-		return "agent.js"
+func fileName(m sandbox.Manifest) string {
+	name := path.Base(strings.ReplaceAll(m.Entry, `\`, "/"))
+	if m.Entry == "" || len(name) > maxFileName || strings.ContainsAny(name, "\x00\r\n(): ") {
+		return m.Name + ".js"
 	}
 	return name
 }

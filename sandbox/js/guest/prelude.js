@@ -15,33 +15,32 @@
 
   const { isArray } = Array, { stringify } = JSON;
   const call = host.callWith(EngramError);
-  const defined = (o) => typeof o === "object" && o !== null;
+  const isObject = (v) => typeof v === "object" && v !== null;
+  const listOf = (v) => (isArray(v) ? v : [v]);
 
   const engram = {
     call,
     create(content, source, confidence) {
-      if (isArray(content)) return call("engram_create", { engrams: content }).engrams.map((e) => e.id);
-      return call("engram_create", defined(content) ? content : { content, source, confidence }).engrams[0].id;
+      if (isArray(content)) return call("engram_create", { engrams: content }).engrams;
+      if (isObject(content)) return call("engram_create", content).engrams[0];
+      return call("engram_create", { content, source, confidence }).engrams[0].id;
     },
-    get(id) {
-      const found = call("engram_get", { ids: isArray(id) ? id : [id] }).engrams;
-      return isArray(id) ? found : found[0] ?? null;
+    get(id, options) {
+      const { engrams } = call("engram_get", { ...options, ids: listOf(id) });
+      return isArray(id) ? engrams : engrams[0] ?? null;
     },
     search(query, options) {
-      const { hits, cursor } = call("engram_search", defined(query) ? query : { query, ...options });
+      const { hits, cursor } = call("engram_search", isObject(query) ? query : { ...options, query });
       return Object.defineProperty(hits, "cursor", { value: cursor });
     },
-    update: (id, fields) => call("engram_update", { id, ...fields }).engram,
-    forget: (what) => call("engram_forget", isArray(what) ? { ids: what } : defined(what) ? what : { ids: [what] }),
+    update: (id, fields) => call("engram_update", { ...fields, id }).engram,
     link(from, to, relation, weight) {
-      if (isArray(from)) return call("engram_link", { links: from }).links;
-      return call("engram_link", { links: [defined(from) ? from : { from, to, relation, weight }] }).links[0];
+      const { links } = call("engram_link", { links: isObject(from) ? listOf(from) : [{ from, to, relation, weight }] });
+      return isArray(from) ? links : links[0];
     },
-    unlink(from, to, relation) {
-      if (isArray(from)) return call("engram_unlink", { links: from });
-      return call("engram_unlink", { links: [defined(from) ? from : { from, to, relation }] });
-    },
-    graph: (start, options) => call("engram_graph", { mode: "neighbors", ...options, start }),
+    unlink: (from, to, relation) => call("engram_unlink", { links: isObject(from) ? listOf(from) : [{ from, to, relation }] }),
+    forget: (id) => call("engram_forget", isObject(id) && !isArray(id) ? id : { ids: listOf(id) }),
+    graph: (start, options) => call("engram_graph", { ...options, start: listOf(start) }),
     history: (id, options) => call("engram_history", { ...options, id }),
   };
 

@@ -1,8 +1,7 @@
 /* Binds QuickJS to the agent ABI engram:agent/1.
  *
- * boot makes the interpreter; the build runs it once and keeps the memory that
- * it leaves, so that an agent begins where boot ended. initialize reads a
- * program, capabilities lists its actions, execute performs one. */
+ * _initialize makes the interpreter, the same for all programs. initialize
+ * reads a program, capabilities lists its actions, execute performs one. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +36,8 @@ static JSRuntime *rt;
 static JSContext *cx;
 static JSValue begin, finish;  /* functions of the prelude */
 static JSValue exports;        /* of the program */
-static JSAtom a_message, a_stack, a_name, a_code, a_hint;
-static char file[128];         /* the program's name */
+static JSAtom a_message, a_stack, a_name;
+static char file[128];         /* the name of the program */
 
 /* Promises that were rejected and that nobody has handled. */
 static struct { JSValue promise, reason; } *orphans;
@@ -159,8 +158,8 @@ static JSValue js_number(JSContext *c, JSValueConst this, int argc, JSValueConst
   return JS_NewInt64(c, magic == NOW ? host_now_ms() : magic == DEADLINE ? host_deadline_ms() : host_fuel_left());
 }
 
-/* Math.random of our own: that of QuickJS is seeded by boot, and so would be
- * the same in every call. */
+/* Math.random of our own: that of QuickJS is seeded when the interpreter is
+ * made, and so would be the same in every call. */
 static uint64_t random_state;
 static JSValue js_random(JSContext *c, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc, (void)argv;
@@ -193,15 +192,12 @@ static const JSCFunctionListEntry host_functions[] = {
   JS_CFUNC_DEF("random", 0, js_random),
 };
 
-void __wasm_call_ctors(void);
-
 static void must(int ok) {
   if (!ok) __builtin_trap();
 }
 
-/* boot makes the interpreter and runs the prelude. */
-EXPORT(boot) void boot(void) {
-  __wasm_call_ctors();
+/* Makes the interpreter and runs the prelude: what _initialize does. */
+__attribute__((constructor)) static void boot(void) {
   rt = JS_NewRuntime();
   must(rt != NULL);
   JS_SetMaxStackSize(rt, STACK);
@@ -214,8 +210,6 @@ EXPORT(boot) void boot(void) {
   a_message = JS_NewAtom(cx, "message");
   a_stack = JS_NewAtom(cx, "stack");
   a_name = JS_NewAtom(cx, "name");
-  a_code = JS_NewAtom(cx, "code");
-  a_hint = JS_NewAtom(cx, "hint");
   JSValue host = JS_NewObject(cx);
   JS_SetPropertyFunctionList(cx, host, host_functions, sizeof host_functions / sizeof *host_functions);
   JSValue make = JS_Eval(cx, prelude, sizeof prelude - 1, "engram", JS_EVAL_TYPE_GLOBAL);
@@ -276,7 +270,7 @@ static void describe(struct text *t, JSValueConst thrown) {
     add(t, message, strlen(message));
     if (stack && strchr(stack, '\n') != strrchr(stack, '\n')) host_log(3, stack, strlen(stack));
   } else {
-    JSValue json = JS_IsString(thrown) ? JS_DupValue(cx, thrown) : stringify(cx, thrown);
+    JSValue json = JS_IsObject(thrown) ? stringify(cx, thrown) : JS_ToString(cx, thrown);
     const char *s = JS_IsException(json) ? NULL : JS_ToCString(cx, json);
     if (!s) JS_FreeValue(cx, JS_GetException(cx));
     add(t, "it threw ", 9);
@@ -335,18 +329,16 @@ static void start_call(void) {
   JS_FreeValue(cx, JS_Call(cx, begin, JS_UNDEFINED, 0, NULL));
 }
 
-/* EXPORT initialize: the input is the program's file name, a line feed, and
- * the program, an ES module. */
+/* The input is the program's file name, a zero byte, and the program, an ES
+ * module. */
 EXPORT(initialize) int32_t initialize(void) {
-  if (!rt) boot();
   size_t n = host_input_len();
   char *text = fetch(host_input_read, n);
-  char *source = text ? memchr(text, '\n', n) : NULL;
-  if (!source || (size_t)(source - text) >= sizeof file) return fail_with("the program could not be read");
-  memcpy(file, text, source - text);
-  source++;
+  size_t name = text ? strlen(text) : 0;
+  if (name == 0 || name >= n || name >= sizeof file) return fail_with("the program could not be read");
+  memcpy(file, text, name + 1);
   start_call();
-  JSValue module = JS_Eval(cx, source, n - (source - text), file, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+  JSValue module = JS_Eval(cx, text + name + 1, n - name - 1, file, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
   free(text);
   if (JS_IsException(module)) return fail(JS_GetException(cx));
   JSModuleDef *def = JS_VALUE_GET_PTR(module);
@@ -356,6 +348,7 @@ EXPORT(initialize) int32_t initialize(void) {
   JS_FreeValue(cx, done);
   exports = JS_GetModuleNamespace(cx, def);
   if (JS_IsException(exports)) return fail(JS_GetException(cx));
+  random_state = 0;
   JS_RunGC(rt);
   return 0;
 }
