@@ -35,7 +35,7 @@ func (a *app) serveHTTP(ctx context.Context) error {
 	}
 	a.announce(s.log, "http://"+ln.Addr().String(), where)
 	go s.warm(ctx)
-	return s.server.Serve(ctx, ln, s.routes(d, transport.HTTPOptions{
+	return s.server.Serve(ctx, ln, nil, s.routes(d, transport.HTTPOptions{
 		Authenticate: d.authenticate, AllowedHosts: a.allowHosts, AllowedOrigins: a.allowOrigins,
 	}))
 }
