@@ -48,7 +48,7 @@ func Serve(srv *server.MCPServer, set *Set, open Opener) {
 		})
 	}
 	set.Watch(func() { srv.SendNotificationToAllClients(mcp.MethodNotificationToolsListChanged, nil) })
-	serveResources(srv, open)
+	serveResources(srv, set, open)
 	servePrompts(srv, set)
 }
 
