@@ -39,6 +39,8 @@ type Tool struct {
 	Idempotent  bool // a second call with the same arguments changes nothing more
 	OpenWorld   bool // may reach beyond the memory
 
+	Quotes bool // answers with what somebody stored, or what code of others made
+
 	Profile string        // the family it is shown with, one of the Profile names
 	Default bool          // shown when no profile is asked for
 	Needs   memory.Rights // without which it is neither shown nor run
