@@ -116,7 +116,7 @@ func budget(tokens int) int {
 	if tokens == 0 {
 		tokens = defaultTokens
 	}
-	return min(tokens, MaxAnswer/4) * 4
+	return min(tokens, memory.MaxPageBytes/4) * 4
 }
 
 // within counts how many of the first items have at most so many bytes

@@ -24,7 +24,7 @@ import (
 // The bounds of one call.
 const (
 	MaxArguments = 8 << 20 // bytes of arguments
-	MaxAnswer    = 8 << 20 // bytes of an answer
+	MaxAnswer    = 2 << 20 // bytes of an answer, more than any model reads
 )
 
 // A Tool is one verb of the vocabulary.

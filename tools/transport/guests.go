@@ -7,7 +7,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
+
+// introduction is how long a stranger has at least to show a token. It bounds how
+// fast a flood can drive away who has just come, and how long one has to wait in it.
+const introduction = 100 * time.Millisecond
 
 // guests is a listener with a bound on its connections. When one more comes, the
 // longest known stranger goes, who may be one of a flood; if there is none, the
@@ -41,32 +46,37 @@ func (g *guests) Accept() (net.Conn, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for g.number >= g.limit && !g.closed {
-		if !g.dismiss() {
-			g.changed.Wait()
-		}
+		g.dismiss()
 	}
 	if g.closed {
 		_ = c.Close()
 		return nil, net.ErrClosed
 	}
 	g.number++
-	one := &guest{Conn: c, of: g}
+	one := &guest{Conn: c, of: g, came: time.Now()}
 	one.in, one.place = &g.strangers, g.strangers.PushBack(one)
 	return one, nil
 }
 
-// dismiss closes the connection that is missed least, if any may be closed.
-// Callers hold mu.
-func (g *guests) dismiss() bool {
-	for _, l := range []*list.List{&g.strangers, &g.quiet} {
-		if first := l.Front(); first != nil {
-			one := first.Value.(*guest)
-			one.leave()
-			_ = one.Conn.Close()
-			return true
-		}
+// dismiss closes the connection that is missed least. If none may be closed now it
+// waits until that may have changed. Callers hold mu.
+func (g *guests) dismiss() {
+	first := g.strangers.Front()
+	if first == nil {
+		first = g.quiet.Front()
 	}
-	return false
+	if first == nil {
+		g.changed.Wait()
+		return
+	}
+	one := first.Value.(*guest)
+	if left := introduction - time.Since(one.came); left > 0 {
+		defer time.AfterFunc(left, g.changed.Broadcast).Stop()
+		g.changed.Wait()
+		return
+	}
+	one.leave()
+	_ = one.Conn.Close()
 }
 
 // Close ends the waiting for room, too.
@@ -81,7 +91,8 @@ func (g *guests) Close() error {
 // guest is one connection.
 type guest struct {
 	net.Conn
-	of *guests
+	of   *guests
+	came time.Time
 
 	// Guarded by of.mu.
 	in       *list.List // where it waits to be dismissed; nil while it is served

@@ -106,8 +106,8 @@ type slots struct {
 }
 
 // maxWaiting is how many may wait for each place of an identity. Each waits on a
-// connection of its own, of which there are not so many.
-const maxWaiting = 4
+// connection of its own, and no identity may have all of these.
+const maxWaiting = 15
 
 type slot struct {
 	tokens chan struct{}
