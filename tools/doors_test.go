@@ -431,6 +431,10 @@ func TestDoors_WhoMaySeeFindsIt(t *testing.T) {
 	dull := slices.Concat(ungrantable, []string{"agent_list", "agent_stats"}) // there is no prey for them
 	for tool, ways := range doors {
 		found := slices.Contains(dull, tool)
+		for _, id := range []string{hub, far} { // an earlier one may have moved or forgotten them
+			_, _ = s.set.Call(owner, "engram_restore", encoded(t, args{"id": id}))
+			s.call(owner, "engram_update", args{"id": id, "context": "open", "collections": "shelf"})
+		}
 		p := s.bury(owner, nothing(), hub, far, true, true) // what an earlier one forgot is there again
 		for i, d := range ways {
 			text, kind := s.knock(owner, "wide", tool, d.in(p, hub, far))
