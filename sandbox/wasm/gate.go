@@ -51,8 +51,12 @@ type turn struct {
 	clock *time.Timer
 }
 
-// take waits for a turn, at most until ctx is done.
+// take waits for a turn, at most until ctx is done. A call within a call takes
+// the place of the outer one, which waits for it and may hold the only turn.
 func (t *turn) take(ctx context.Context) error {
+	if outer := jobOf(ctx); outer != nil {
+		outer.turn.give()
+	}
 	select {
 	case t.gate.turns <- struct{}{}:
 	default:

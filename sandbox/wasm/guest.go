@@ -173,9 +173,6 @@ func (j *job) invoke(ctx context.Context, name string, depth uint64) (int32, err
 		}
 		j.guest.funcs[name] = f
 	}
-	if outer := jobOf(ctx); outer != nil {
-		outer.turn.give() // it waits for this call, and may hold the only turn
-	}
 	if err := j.turn.take(ctx); err != nil {
 		return 0, stopped(err)
 	}
