@@ -28,6 +28,7 @@ type Stage struct {
 	count  int
 	now    time.Time // of everything staged
 	done   bool
+	stale  bool
 }
 
 type stagedMutation struct {
@@ -69,6 +70,7 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 	err = st.s.write(ctx, op, who, func(t *txn) error {
 		t.trial = true
 		if err := st.replay(t, st.concerning(next)); err != nil {
+			st.stale = true
 			return err
 		}
 		if out, err = st.run(t, next); err != nil {
@@ -95,6 +97,14 @@ func (st *Stage) named(m Mutation) Mutation {
 		}
 	}
 	return m
+}
+
+// Stale reports whether something that was staged was found to be impossible
+// by now, because of what others have done meanwhile.
+func (st *Stage) Stale() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.stale
 }
 
 // Mark is where the stage stands, for Back.
@@ -211,6 +221,7 @@ func (st *Stage) view(ctx context.Context, op string, who Principal, f func(*vie
 	return true, st.s.write(ctx, op, who, func(t *txn) error {
 		t.trial = true
 		if err := st.replay(t, st.staged); err != nil {
+			st.stale = true
 			return err
 		}
 		seen, err := look(t.c, who, time.Now().UnixMilli())
