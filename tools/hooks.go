@@ -186,6 +186,8 @@ type hookedCall struct {
 	before, after []*hook
 	inquiry       *memory.Inquiry // nil if the call has no request id
 	trial         *Trial          // nil if the call is meant
+	guess         bool            // this attempt may take what is created for new
+	guessed       bool            // and has done so
 	last          bool            // it will not be attempted again
 }
 
@@ -235,6 +237,8 @@ func (c *hookedCall) run(ctx context.Context, in json.RawMessage) (out json.RawM
 func (c *hookedCall) first(ctx context.Context, args map[string]any, plain json.RawMessage) (out json.RawMessage, again bool, err error) {
 	c.sp.turn.RLock()
 	defer c.sp.turn.RUnlock()
+	c.guess = c.tool.Name == "engram_create" && len(c.after) > 0
+	defer func() { c.guess, c.guessed = false, false }()
 	return c.beside(ctx, args, plain)
 }
 
@@ -277,7 +281,7 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 	}
 	if out, err = c.within(ctx, staged, args); err != nil {
 		rollback()
-		return nil, errors.Is(err, errAgain) || stageOf(staged).Stale(), err
+		return nil, errors.Is(err, errAgain) || c.guessed || stageOf(staged).Stale(), err
 	}
 	if err = commit(ctx); err == nil {
 		return out, false, nil
@@ -312,10 +316,14 @@ func (c *hookedCall) within(ctx, staged context.Context, args map[string]any) (j
 	if len(c.after) == 0 && stageOf(staged).Mark() == 0 {
 		under = ctx
 	}
+	if c.guess { // to be tried out first, it would be made twice
+		under = stageOf(staged).Guess(under)
+	}
 	if c.inquiry != nil {
 		under = c.inquiry.As(under)
 	}
 	out, err := c.tool.run(under, in)
+	c.guessed = c.guess && err == nil
 	if err != nil || len(c.after) == 0 && len(changedBy) == 0 {
 		return out, err
 	}
