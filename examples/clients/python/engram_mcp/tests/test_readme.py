@@ -23,8 +23,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return sysconfig.get_path("purelib", vars={"base": str(prefix)})
 
 
-def test_five_lines_remember_and_recall(installed: str, binary: str, tmp_path: Path) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("readme", [PROJECT / "README.md", PROJECT.parents[3] / "README.md"])
+def test_five_lines_remember_and_recall(readme: Path, installed: str, binary: str, tmp_path: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
     lines = [line for line in program.splitlines() if line.strip()]
     assert len(lines) <= 5
     bin_dir = tmp_path / "bin"
