@@ -73,7 +73,7 @@ def _local(
 
 
 class AsyncMemory:
-    """A memory, for asynchronous programs on asyncio or trio.
+    """A memory, for asynchronous programs.
 
     It is open within `async with`. Any number of calls may be under way at
     once. A call that is cancelled, or takes longer than `timeout` seconds, is
