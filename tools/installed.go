@@ -208,7 +208,7 @@ func (sp *agentSpace) installed(name string) (*agent, error) {
 		return ag, nil
 	}
 	names := sortedKeys(sp.agents)
-	hint := "none is installed"
+	hint := "none is installed; engram-mcp agent install adds one"
 	if len(names) > 0 {
 		hint = "installed are " + strings.Join(names, ", ")
 	}
