@@ -1,0 +1,259 @@
+package agents
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"engram-mcp/conformance/binary"
+)
+
+func TestMain(m *testing.M) { binary.Main(m) }
+
+// languages are the folders of examples/agents with an implementation of every
+// agent that is tested here.
+var languages = []string{"rust"}
+
+// each runs a test with every implementation of an agent, each in a memory of
+// its own.
+func each(t *testing.T, agent string, config object, test func(*testing.T, *world)) {
+	for _, language := range languages {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, language, agent, config))
+		})
+	}
+}
+
+type object = map[string]any
+
+// A manifest is what the tests need to know of an agent.json.
+type manifest struct {
+	Name    string
+	Entry   string
+	Actions []struct{ Name string }
+	Hooks   []struct{ On, Action string }
+	Config  object
+}
+
+// A world is a memory with one agent in it.
+type world struct {
+	t      *testing.T
+	server *binary.Stdio
+	agent  manifest
+	calls  int
+}
+
+// newWorld installs an agent, with some of its config changed.
+func newWorld(t *testing.T, language, agent string, config object) *world {
+	t.Helper()
+	w := &world{t: t}
+	data, dir := t.TempDir(), t.TempDir()
+	source := filepath.Join("..", "..", "examples", "agents", language, agent)
+	raw, err := os.ReadFile(filepath.Join(source, "agent.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &w.agent); err != nil {
+		t.Fatal(err)
+	}
+	var whole object
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range config {
+		whole["config"].(object)[key] = value
+	}
+	delete(whole, "hooks")
+	delete(whole, "schedule")
+	if raw, err = json.Marshal(whole); err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile(filepath.Join(source, w.agent.Entry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"agent.json": raw, w.agent.Entry: code} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := binary.Command(t, data, "agent", "install", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w.server = binary.Start(t, data, "--tools", "all", "--durability", "normal")
+	w.server.Begin(t)
+	return w
+}
+
+// try calls a tool, which may fail; the error is its text.
+func (w *world) try(tool string, args object) (answer object, failure string) {
+	w.t.Helper()
+	w.calls++
+	raw := w.server.Send(w.t, binary.Call(w.calls, tool, args))
+	var m struct {
+		Result struct {
+			IsError           bool
+			StructuredContent object
+			Content           []struct{ Text string }
+		}
+		Error json.RawMessage
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		w.t.Fatal(err)
+	}
+	switch {
+	case m.Error != nil:
+		return nil, string(m.Error)
+	case m.Result.IsError:
+		return nil, m.Result.Content[0].Text
+	}
+	return m.Result.StructuredContent, ""
+}
+
+// call calls a tool, which must succeed.
+func (w *world) call(tool string, args object) object {
+	w.t.Helper()
+	answer, failure := w.try(tool, args)
+	if failure != "" {
+		w.t.Fatalf("%s %v: %s", tool, args, failure)
+	}
+	return answer
+}
+
+// run performs an action of the agent, which must succeed.
+func (w *world) run(action string, params object) object {
+	w.t.Helper()
+	out, _ := w.call("agent_run", object{"agent": w.agent.Name, "action": action, "params": params})["output"].(object)
+	return out
+}
+
+// hooked calls a tool with the agent's hooks around it. Batches are in their
+// whole form. A refusal is its reason.
+func (w *world) hooked(tool string, args object) (answer object, refused string) {
+	w.t.Helper()
+	for _, h := range w.agent.Hooks {
+		if h.On != "before:"+tool {
+			continue
+		}
+		out := w.run(h.Action, object{"tool": tool, "args": args})
+		if reason, ok := out["refuse"].(string); ok {
+			return nil, reason
+		}
+		if changed, ok := out["args"].(object); ok {
+			args = changed
+		}
+	}
+	answer = w.call(tool, args)
+	for _, h := range w.agent.Hooks {
+		if h.On == "after:"+tool {
+			w.after(h.Action, tool, args, answer)
+		}
+	}
+	return answer, ""
+}
+
+// after runs a hook after a tool, and makes of the answer what it says.
+func (w *world) after(action, tool string, args, answer object) {
+	result, _ := w.run(action, object{"tool": tool, "args": args, "result": answer})["result"].(object)
+	hits, ok := result["hits"].([]any)
+	if !ok {
+		return
+	}
+	byID := map[any]any{}
+	for _, h := range answer["hits"].([]any) {
+		byID[h.(object)["id"]] = h
+	}
+	for i, h := range hits {
+		if hits[i] = byID[h.(object)["id"]]; hits[i] == nil {
+			w.t.Fatalf("%v was not found", h)
+		}
+	}
+	answer["hits"] = hits
+}
+
+// create stores engrams with the agent's hooks, and returns their ids.
+func (w *world) create(engrams ...object) []string {
+	w.t.Helper()
+	answer, refused := w.hooked("engram_create", object{"engrams": engrams})
+	if refused != "" {
+		w.t.Fatal(refused)
+	}
+	return idsOf(answer["engrams"])
+}
+
+// get reads engrams with their links.
+func (w *world) get(ids ...string) []object {
+	w.t.Helper()
+	var all []object
+	for _, e := range w.call("engram_get", object{"ids": ids, "include_links": true})["engrams"].([]any) {
+		all = append(all, e.(object))
+	}
+	return all
+}
+
+// links are the engrams that an engram has links to with that relation.
+func (w *world) links(id, relation string) map[string]float64 {
+	w.t.Helper()
+	to := map[string]float64{}
+	list, _ := w.get(id)[0]["links"].([]any)
+	for _, l := range list {
+		if l := l.(object); l["from"] == id && l["relation"] == relation {
+			to[l["to"].(string)] = l["weight"].(float64)
+		}
+	}
+	return to
+}
+
+// search finds engrams with the agent's hooks, and returns their ids.
+func (w *world) search(query string, limit int) []string {
+	w.t.Helper()
+	answer, _ := w.hooked("engram_search", object{"query": query, "limit": limit})
+	return idsOf(answer["hits"])
+}
+
+func idsOf(list any) []string {
+	var ids []string
+	for _, e := range list.([]any) {
+		ids = append(ids, e.(object)["id"].(string))
+	}
+	return ids
+}
+
+// batches cuts a list into parts of at most n.
+func batches[T any](list []T, n int) [][]T {
+	var parts [][]T
+	for len(list) > 0 {
+		part := list[:min(n, len(list))]
+		parts, list = append(parts, part), list[len(part):]
+	}
+	return parts
+}
+
+// A tally counts what was found of what should have been.
+type tally struct{ right, wrong, missed int }
+
+func (c tally) recall() float64 { return float64(c.right) / float64(max(1, c.right+c.missed)) }
+func (c tally) precision() float64 {
+	return float64(c.right) / float64(max(1, c.right+c.wrong))
+}
+
+// gate fails the test if a figure is below what it must reach.
+func gate(t *testing.T, what string, got, least float64) {
+	t.Helper()
+	t.Logf("%s %.3f", what, got)
+	if got < least {
+		t.Errorf("%s is %.3f, below %.3f", what, got, least)
+	}
+}
+
+func hasAny(text string, parts ...string) bool {
+	for _, p := range parts {
+		if strings.Contains(text, p) {
+			return true
+		}
+	}
+	return false
+}
