@@ -18,7 +18,7 @@ type Mutation struct {
 }
 
 // A Change is one of [Create], [Update], [Forget], [Restore], [Purge],
-// [SetLink], [Unlink], [SetGroup] and [SetGlobals].
+// [SetLink], [Unlink], [SetGroup], [SetGlobals] and [EndRun].
 type Change interface {
 	verb() string
 	// plan checks the change against the state and the caller's rights, and

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -125,6 +126,33 @@ func (s *Spaces) Names() ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Due is when the next run is due in a space, the zero time if none is. It
+// does not open a space that is closed, which would be much to do for those in
+// which nothing is scheduled: it looks into the file alone.
+func (s *Spaces) Due(ctx context.Context, space string) (due time.Time, err error) {
+	if !ValidSpace(space) {
+		return due, nil
+	}
+	look := &Store{path: filepath.Join(s.dir, space, fileName)}
+	if _, err := os.Stat(look.path); err != nil {
+		return due, nil
+	}
+	db, err := sql.Open("sqlite", look.dsn("&_pragma=query_only(1)"))
+	if err != nil {
+		return due, storage("schedule", err)
+	}
+	defer db.Close()
+	var tables int
+	var next *int64
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE name = 'schedule'`).Scan(&tables); err != nil || tables == 0 {
+		return due, storage("schedule", err) // of an older version: nothing is scheduled
+	}
+	if err := db.QueryRowContext(ctx, `SELECT min(max(due, claimed)) FROM schedule`).Scan(&next); err != nil || next == nil {
+		return due, storage("schedule", err)
+	}
+	return instant(*next), nil
 }
 
 // Close closes every open space. Calls of Get after it fail with ErrClosed.

@@ -32,8 +32,9 @@ type Stage struct {
 
 type stagedMutation struct {
 	Mutation
-	who Principal
-	req *request
+	who      Principal
+	req      *request
+	recalled bool // a request that had been made before
 }
 
 type stageKey struct{ s *Store }
@@ -64,7 +65,7 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 	if st.count+len(m.Changes) > MaxStaged {
 		return nil, invalid(op, "too many changes in one call of an agent", "make them in several calls")
 	}
-	next := stagedMutation{st.named(m), who, req}
+	next := stagedMutation{Mutation: st.named(m), who: who, req: req}
 	err = st.s.write(ctx, op, who, func(t *txn) error {
 		if err := st.replay(t, st.concerning(next)); err != nil {
 			return err
@@ -72,6 +73,7 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 		if out, err = st.run(t, next); err != nil {
 			return err
 		}
+		next.recalled = t.recalled
 		return errUndo
 	})
 	if err == nil {
@@ -183,6 +185,9 @@ func (st *Stage) replay(t *txn, staged []stagedMutation) error {
 	for _, m := range staged {
 		if _, err := st.run(t, m); err != nil {
 			return err
+		}
+		if t.recalled && !m.recalled { // what its caller was told is not what was made
+			return &Error{Op: m.Changes[0].verb(), Kind: ErrConflict, Ref: "the same request was made meanwhile", Hint: "call again: it is answered with the first result"}
 		}
 	}
 	return nil

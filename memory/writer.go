@@ -154,6 +154,8 @@ type txn struct {
 	wrote   bool // an op was written
 	purged  bool // something was purged
 	foreign bool // ops come from elsewhere and may be known
+
+	recalled bool // the newest mutation was made before, and was not made again
 }
 
 // sums are the counters of the space.
@@ -237,8 +239,11 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 		return nil, invalid(op, fmt.Sprintf("%d items, the most is %d", len(m.Changes), MaxBatch), "split the call into several")
 	}
 	need := Write
-	if _, state := m.Changes[0].(SetGlobals); state && len(m.Changes) == 1 {
-		need = Read
+	if len(m.Changes) == 1 {
+		switch m.Changes[0].(type) {
+		case SetGlobals, EndRun: // no part of what is remembered
+			need = Read
+		}
 	}
 	who, err := s.caller(ctx, op, need)
 	if err != nil {
@@ -248,6 +253,10 @@ func (s *Store) Do(ctx context.Context, m Mutation) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ok, err := s.inquired(ctx, who, req); ok {
+		return nil, err
+	}
+	req.stated(ctx)
 	if st := s.stageOf(ctx); st != nil {
 		return st.do(ctx, m, who, req)
 	}
@@ -288,8 +297,10 @@ func (m Mutation) request(op string) (*request, error) {
 }
 
 func (t *txn) mutate(m Mutation, req *request) ([]Result, error) {
+	t.recalled = false
 	if req != nil {
 		if out, ok, err := t.recall(m.Changes[0].verb(), req); err != nil || ok {
+			t.recalled = ok
 			return out, err
 		}
 	}

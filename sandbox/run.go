@@ -180,6 +180,14 @@ func frameOf(ctx context.Context) *frame {
 	return f
 }
 
+// Apart returns a context for calls that are made because of an agent's call,
+// but not on its behalf: the agents run under it have their own grants, depth
+// and globals, whatever runs outside. What they write still joins the staging
+// that ctx carries.
+func Apart(ctx context.Context) context.Context {
+	return context.WithValue(ctx, frameKey{}, (*frame)(nil))
+}
+
 func newFrame(g *generation, outer *frame, c Call) *frame {
 	f := &frame{g: g, call: c, grants: sortedGrants(&g.man), room: g.man.Limits.Depth}
 	var parent *ledger

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"engram-mcp/memory"
@@ -44,6 +45,7 @@ type Agents struct {
 
 	mu     sync.Mutex
 	spaces map[string]*agentSpace
+	known  atomic.Pointer[map[string]*agentSpace] // those of spaces whose rows have been read; a copy for every change
 	closed bool
 }
 
@@ -51,14 +53,17 @@ type Agents struct {
 // anything else.
 func NewAgents(open Opener, o AgentOptions) *Agents {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	return &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	a := &Agents{open: open, opt: o, spaces: map[string]*agentSpace{}}
+	a.known.Store(&map[string]*agentSpace{})
+	return a
 }
 
-// Join makes set what agents may call, and their actions tools of set. The
-// tools of a, see Tools, must be part of set.
+// Join makes set what agents may call, their actions tools of set, and their
+// hooks part of its calls. The tools of a, see Tools, must be part of set.
 func (a *Agents) Join(set *Set) {
 	a.set = set
 	set.Grow(a.actionTools)
+	set.around = a.hooked
 }
 
 // Close unloads all agents and waits for their calls, at most until ctx is done.
@@ -84,7 +89,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.runTool),
 		New(Tool{
 			Name: "agent_list", Title: "List agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
-			Description: "List the installed agents with their actions, and the tools that they may call.",
+			Description: "List the installed agents with their actions, the tools that they may call, and the hooks and schedules that run them.",
 		}, a.listTool),
 		New(Tool{
 			Name: "agent_stats", Title: "Statistics of agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
@@ -131,12 +136,17 @@ func (a *Agents) runTool(ctx context.Context, in runIn) (runOut, error) {
 	if err != nil {
 		return runOut{}, err
 	}
-	out := runOut{Output: r.Output, Logs: []logOut{}, Stats: usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls,
-		PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}}
+	logs, stats := account(r)
+	return runOut{Output: r.Output, Logs: logs, Stats: stats}, nil
+}
+
+// account is what a run logged and used.
+func account(r sandbox.Result) ([]logOut, usageOut) {
+	logs := []logOut{}
 	for _, l := range r.Logs {
-		out.Logs = append(out.Logs, logOut{strings.ToLower(l.Level.String()), l.Text})
+		logs = append(logs, logOut{strings.ToLower(l.Level.String()), l.Text})
 	}
-	return out, nil
+	return logs, usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls, PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -163,7 +173,7 @@ func (a *Agents) run(ctx context.Context, name, action string, params json.RawMe
 	if act.ReadOnly {
 		who.Rights &= memory.Read
 	}
-	ctx = memory.WithPrincipal(ctx, who)
+	ctx = memory.WithPrincipal(working(ctx, name, false), who)
 	if err := a.load(ctx, sp, ag); err != nil {
 		return sandbox.Result{}, err
 	}
@@ -272,6 +282,7 @@ type agentOut struct {
 	Installer   string      `json:"installer"`
 	CreatedAt   time.Time   `json:"created_at"`
 	Problem     string      `json:"problem,omitempty"`
+	*Wiring                 // nil if it asks for none
 }
 
 type actionOut struct {
@@ -285,6 +296,10 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 	if err != nil {
 		return listOut{}, err
 	}
+	runs, err := a.runs(ctx)
+	if err != nil {
+		return listOut{}, err
+	}
 	out := listOut{Agents: []agentOut{}}
 	for _, ag := range sp.all() {
 		m := ag.manifest
@@ -292,6 +307,9 @@ func (a *Agents) listTool(ctx context.Context, _ listIn) (listOut, error) {
 			SHA256: ag.row.SHA256, Installer: ag.row.Installer.Name, CreatedAt: ag.row.CreatedAt, Problem: ag.problem}
 		for _, act := range m.Actions {
 			l.Actions = append(l.Actions, actionOut{act.Name, act.Description, act.InputSchema})
+		}
+		if w := a.wiringOf(ag, runs); len(w.Hooks)+len(w.Schedule) > 0 {
+			l.Wiring = &w
 		}
 		out.Agents = append(out.Agents, l)
 	}
@@ -432,7 +450,7 @@ const maxActionTools = 20
 // actionTools are the actions of the caller's space as tools.
 func (a *Agents) actionTools(ctx context.Context) []Tool {
 	sp, err := a.space(ctx)
-	if err != nil {
+	if caller, _ := memory.PrincipalFrom(ctx); err != nil || !caller.Can(memory.Read) {
 		return nil // who may not read a space has no agents in it
 	}
 	var list []Tool

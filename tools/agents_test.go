@@ -652,17 +652,3 @@ func TestAgents_StayWithinTheirManifest(t *testing.T) {
 		}
 	}
 }
-
-// What would not be run is not installed, by the owner of the machine neither.
-func TestAgents_WhatIsNotRunIsRefused(t *testing.T) {
-	w := newWorld(t)
-	for name, m := range map[string]sandbox.Manifest{
-		"hooks":    {Name: "tidy", Runtime: "wasm", Actions: []sandbox.Action{{Name: "go"}}, Hooks: []sandbox.Hook{{On: "before:engram_create", Action: "go"}}},
-		"schedule": {Name: "tidy", Runtime: "wasm", Actions: []sandbox.Action{{Name: "go"}}, Schedule: []sandbox.Schedule{{Every: "1h", Action: "go"}}},
-	} {
-		_, err := w.agents.Install(w.admin(), m, []byte("code"), false)
-		if text, kind := Explain(err); kind != "invalid" || !strings.Contains(text, "not run by this version") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}

@@ -69,6 +69,9 @@ var examples = map[kind]string{
 // An obj is an argument that is a JSON object of any content.
 type obj json.RawMessage
 
+// MarshalJSON writes the object as it is.
+func (o obj) MarshalJSON() ([]byte, error) { return o, nil }
+
 // A shape is what values of a Go type look like as arguments.
 type shape struct {
 	kind   kind

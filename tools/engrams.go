@@ -73,6 +73,14 @@ type createIn struct {
 	Engrams   []newEngram `json:"engrams,omitempty" show:"brief" items:"1000" jsonschema:"several at once, all or none: objects with these keys" alias:"memories,items,facts"`
 }
 
+// batch has the one engram at the front of the list.
+func (in createIn) batch() createIn {
+	if in.Content != "" {
+		in.Engrams = append([]newEngram{{in.Content, in.engramArgs}}, in.Engrams...)
+	}
+	return createIn{Engrams: in.Engrams, RequestID: in.RequestID}
+}
+
 type createOut struct {
 	Engrams []created `json:"engrams"`
 }
@@ -85,11 +93,8 @@ type created struct {
 }
 
 func create(ctx context.Context, s *memory.Store, in createIn) (createOut, error) {
-	all := in.Engrams
-	switch {
-	case in.Content != "":
-		all = append([]newEngram{{in.Content, in.engramArgs}}, all...)
-	case len(all) == 0:
+	all := in.batch().Engrams
+	if len(all) == 0 {
 		return createOut{}, invalid("", "content is missing", `e.g. "content": "Ada prefers tea"`)
 	}
 	caller, _ := memory.PrincipalFrom(ctx)

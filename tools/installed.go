@@ -8,11 +8,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -30,6 +32,9 @@ type agentSpace struct {
 	version int64 // of the rows; -1 before they were read
 	agents  map[string]*agent
 	ready   map[string]string // by name, what of it the manager has loaded
+
+	wires atomic.Pointer[wiring]
+	turn  sync.Mutex // held by the call with hooks that comes first after a conflict
 }
 
 // An agent is a row and what was made of it. It does not change.
@@ -50,7 +55,7 @@ type action struct {
 const maxAgentSpaces = 64
 
 // space is the agents of the caller's space, read anew if any process has
-// changed them.
+// changed them. What of them a caller may be told is for others to say.
 func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 	caller, _ := memory.PrincipalFrom(ctx)
 	store, release, err := a.open(ctx)
@@ -58,7 +63,8 @@ func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 		return nil, err
 	}
 	defer release()
-	version, err := store.AgentsVersion(ctx) // who may not read the space ends here
+	ctx = memory.WithPrincipal(ctx, memory.Principal{Space: caller.Space, Rights: memory.Read})
+	version, err := store.AgentsVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +76,24 @@ func (a *Agents) space(ctx context.Context) (*agentSpace, error) {
 	if changed {
 		a.set.Changed()
 	}
+	if err == nil {
+		a.know(caller.Space, sp)
+	}
 	return sp, err
+}
+
+// know lets calls find the hooks of a space without a look at its rows.
+func (a *Agents) know(space string, sp *agentSpace) {
+	if (*a.known.Load())[space] == sp {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := maps.Clone(*a.known.Load())
+	if a.spaces[space] == sp {
+		known[space] = sp
+	}
+	a.known.Store(&known)
 }
 
 // enter finds the agents of a space, or makes room for them.
@@ -109,6 +132,9 @@ func (a *Agents) evict() {
 	}
 	gone := a.spaces[oldest]
 	delete(a.spaces, oldest)
+	known := maps.Clone(*a.known.Load())
+	delete(known, oldest)
+	a.known.Store(&known)
 	go func() { _ = gone.manager.Close(context.Background()) }() // calls that run end at their limits
 }
 
@@ -136,6 +162,7 @@ func (sp *agentSpace) sync(ctx context.Context, s *memory.Store, version int64) 
 	}
 	changed = sp.version >= 0
 	sp.version, sp.agents = version, agents
+	sp.wires.Store(wire(agents))
 	return changed, nil
 }
 
@@ -321,8 +348,10 @@ func (a *Agents) check(m *sandbox.Manifest) error {
 			return bad(fmt.Sprintf("grants[%d]: there is no tool %s", i, quote(g)), hint)
 		}
 	}
-	if len(m.Hooks)+len(m.Schedule) > 0 {
-		return bad("hooks and schedules are not run by this version", "leave them out; actions are called by name, as tools or through agent_run")
+	for i, h := range m.Hooks {
+		if err := a.set.checkHook(h); err != nil {
+			return bad(fmt.Sprintf("hooks[%d].on: %s cannot be wired", i, quote(h.On)), err.Error())
+		}
 	}
 	_, err := actionsOf(*m)
 	return err

@@ -77,16 +77,7 @@ func (s agentState) Globals(ctx context.Context, agent string) (json.RawMessage,
 		return nil, 0, err
 	}
 	defer release()
-	rows, err := store.Agents(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, r := range rows {
-		if r.Name == agent {
-			return r.Globals, r.Revision, nil
-		}
-	}
-	return nil, 0, &memory.Error{Kind: memory.ErrNotFound, Ref: "agent " + quote(agent), Hint: "it has been removed: agent_list shows what is installed"}
+	return store.Globals(ctx, agent)
 }
 
 func (s agentState) SetGlobals(ctx context.Context, agent string, value json.RawMessage, version int64) error {

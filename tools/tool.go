@@ -45,7 +45,14 @@ type Tool struct {
 	In, Out json.RawMessage // JSON Schemas of the arguments and of the answer, both objects
 
 	call func(ctx context.Context, in json.RawMessage) (any, error)
+	// plain is in as the tool understands it, see batcher. It is nil for tools
+	// that come and go.
+	plain func(in json.RawMessage) (json.RawMessage, error)
 }
+
+// A batcher is arguments that can be written in several ways; batch is the one
+// with all items in one list.
+type batcher[In any] interface{ batch() In }
 
 // New completes t with the schemas of In and Out and with f, which does the
 // work. In is a struct whose field tags say what each argument is (see arg);
@@ -60,6 +67,16 @@ func New[In, Out any](t Tool, f func(context.Context, In) (Out, error)) Tool {
 			return nil, err
 		}
 		return f(ctx, args)
+	}
+	t.plain = func(raw json.RawMessage) (json.RawMessage, error) {
+		var args In
+		if err := in.read(raw, &args); err != nil {
+			return nil, err
+		}
+		if b, ok := any(args).(batcher[In]); ok {
+			args = b.batch()
+		}
+		return marshal(args)
 	}
 	return t
 }
@@ -93,6 +110,7 @@ type Set struct {
 	tools  []Tool
 	index  map[string]int
 	source func(ctx context.Context) []Tool
+	around func(ctx context.Context, t Tool, in json.RawMessage) (json.RawMessage, error)
 
 	mu       sync.Mutex
 	watchers map[*func()]struct{}
@@ -181,6 +199,9 @@ func (s *Set) Call(ctx context.Context, name string, in json.RawMessage) (json.R
 	if !ok {
 		return nil, s.unknown(ctx, name)
 	}
+	if s.around != nil && tool.hookable() {
+		return s.around(ctx, tool, in)
+	}
 	return tool.run(ctx, in)
 }
 
@@ -260,6 +281,7 @@ func (s *Set) ByProfile(names ...string) (*Set, error) {
 		}
 	}
 	part := NewSet(kept...)
+	part.around = s.around
 	if !slices.Equal(names, []string{ProfileCompat}) {
 		part.source = s.source
 	}

@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -29,7 +30,7 @@ func newWorld(t *testing.T) *world {
 func newProcess(t *testing.T, dir string) *world {
 	t.Helper()
 	w := &world{t: t, dir: dir, spaces: memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal}), rt: &fakeRuntime{acts: map[string]fakeAction{}}}
-	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{w.rt}})
+	w.agents = NewAgents(w.open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{w.rt}, Log: slog.New(slog.DiscardHandler)})
 	w.set = NewSet(append(Memory(w.open), w.agents.Tools()...)...)
 	w.agents.Join(w.set)
 	t.Cleanup(func() {

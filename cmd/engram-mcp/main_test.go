@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // a data directory of its own, and no network: what would use one goes to a
 // proxy that is not there.
 func TestScripts(t *testing.T) {
-	tally, err := filepath.Abs("../../examples/agents/c/tally")
+	agents, err := filepath.Abs("../../examples/agents")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AppData", env.WorkDir+"/home/roaming")
 			env.Setenv("ENGRAM_DATA_DIR", env.WorkDir+"/data")
 			env.Setenv("NO_COLOR", "1")
-			env.Setenv("TALLY", tally)
+			env.Setenv("AGENTS", agents)
+			env.Setenv("TALLY", filepath.Join(agents, "c", "tally"))
 			env.Setenv("HELLO", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"script","version":"1"}}}`)
 			env.Setenv("CREATE", `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"engram_create","arguments":{"content":"The boat goes out at dawn"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 			for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
