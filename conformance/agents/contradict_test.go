@@ -133,9 +133,7 @@ func updates() (all []change) {
 func TestContradict_TheNewerAnswers(t *testing.T) {
 	each(t, "contradict", nil, func(t *testing.T, w *world) {
 		all := updates()
-		plain := newWorld(t, languages[0], "contradict", nil)
-		plain.agent.Hooks = nil
-		_, before, beforeNow := answers(plain, all)
+		_, before, beforeNow := answers(newWorld(t, languages[0], "contradict", nil), all) // its hooks do not run
 		ids, after, afterNow := answers(w, all)
 		t.Logf("%d updated facts; the newer one is first without the agent and with it:", len(all))
 		t.Logf("of all that was found %.3f, %.3f; of what is valid now %.3f, %.3f", before, after, beforeNow, afterNow)

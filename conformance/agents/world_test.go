@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"engram-mcp/conformance/binary"
@@ -17,73 +16,57 @@ func TestMain(m *testing.M) { binary.Main(m) }
 var languages = []string{"rust"}
 
 // each runs a test with every implementation of an agent, each in a memory of
-// its own.
+// its own, in which its hooks run.
 func each(t *testing.T, agent string, config object, test func(*testing.T, *world)) {
 	for _, language := range languages {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, language, agent, config))
+			test(t, newWorld(t, language, agent, config, "--approve"))
 		})
 	}
 }
 
 type object = map[string]any
 
-// A manifest is what the tests need to know of an agent.json.
-type manifest struct {
-	Name    string
-	Entry   string
-	Actions []struct{ Name string }
-	Hooks   []struct{ On, Action string }
-	Config  object
-}
-
 // A world is a memory with one agent in it.
 type world struct {
 	t      *testing.T
+	agent  string
 	server *binary.Stdio
-	agent  manifest
 	calls  int
 }
 
-// newWorld installs an agent, with some of its config changed.
-func newWorld(t *testing.T, language, agent string, config object) *world {
+// newWorld installs an agent, with some of its config changed and with flags of
+// agent install.
+func newWorld(t *testing.T, language, agent string, config object, flags ...string) *world {
 	t.Helper()
-	w := &world{t: t}
 	data, dir := t.TempDir(), t.TempDir()
 	source := filepath.Join("..", "..", "examples", "agents", language, agent)
-	raw, err := os.ReadFile(filepath.Join(source, "agent.json"))
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "agent.json")
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(raw, &w.agent); err != nil {
-		t.Fatal(err)
-	}
-	var whole object
-	if err := json.Unmarshal(raw, &whole); err != nil {
+	var manifest object
+	if err := json.Unmarshal(raw, &manifest); err != nil {
 		t.Fatal(err)
 	}
 	for key, value := range config {
-		whole["config"].(object)[key] = value
+		manifest["config"].(object)[key] = value
 	}
-	delete(whole, "hooks")
-	delete(whole, "schedule")
-	if raw, err = json.Marshal(whole); err != nil {
+	if raw, err = json.Marshal(manifest); err != nil {
 		t.Fatal(err)
 	}
-	code, err := os.ReadFile(filepath.Join(source, w.agent.Entry))
-	if err != nil {
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{"agent.json": raw, w.agent.Entry: code} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := binary.Command(t, data, "agent", "install", dir).CombinedOutput(); err != nil {
+	if out, err := binary.Command(t, data, append([]string{"agent", "install", dir}, flags...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	w.server = binary.Start(t, data, "--tools", "all", "--durability", "normal")
+	w := &world{t: t, agent: agent, server: binary.Start(t, data, "--tools", "all", "--durability", "normal")}
 	w.server.Begin(t)
 	return w
 }
@@ -126,62 +109,14 @@ func (w *world) call(tool string, args object) object {
 // run performs an action of the agent, which must succeed.
 func (w *world) run(action string, params object) object {
 	w.t.Helper()
-	out, _ := w.call("agent_run", object{"agent": w.agent.Name, "action": action, "params": params})["output"].(object)
+	out, _ := w.call("agent_run", object{"agent": w.agent, "action": action, "params": params})["output"].(object)
 	return out
 }
 
-// hooked calls a tool with the agent's hooks around it. Batches are in their
-// whole form. A refusal is its reason.
-func (w *world) hooked(tool string, args object) (answer object, refused string) {
-	w.t.Helper()
-	for _, h := range w.agent.Hooks {
-		if h.On != "before:"+tool {
-			continue
-		}
-		out := w.run(h.Action, object{"tool": tool, "args": args})
-		if reason, ok := out["refuse"].(string); ok {
-			return nil, reason
-		}
-		if changed, ok := out["args"].(object); ok {
-			args = changed
-		}
-	}
-	answer = w.call(tool, args)
-	for _, h := range w.agent.Hooks {
-		if h.On == "after:"+tool {
-			w.after(h.Action, tool, args, answer)
-		}
-	}
-	return answer, ""
-}
-
-// after runs a hook after a tool, and makes of the answer what it says.
-func (w *world) after(action, tool string, args, answer object) {
-	result, _ := w.run(action, object{"tool": tool, "args": args, "result": answer})["result"].(object)
-	hits, ok := result["hits"].([]any)
-	if !ok {
-		return
-	}
-	byID := map[any]any{}
-	for _, h := range answer["hits"].([]any) {
-		byID[h.(object)["id"]] = h
-	}
-	for i, h := range hits {
-		if hits[i] = byID[h.(object)["id"]]; hits[i] == nil {
-			w.t.Fatalf("%v was not found", h)
-		}
-	}
-	answer["hits"] = hits
-}
-
-// create stores engrams with the agent's hooks, and returns their ids.
+// create stores engrams, and returns their ids.
 func (w *world) create(engrams ...object) []string {
 	w.t.Helper()
-	answer, refused := w.hooked("engram_create", object{"engrams": engrams})
-	if refused != "" {
-		w.t.Fatal(refused)
-	}
-	return idsOf(answer["engrams"])
+	return idsOf(w.call("engram_create", object{"engrams": engrams})["engrams"])
 }
 
 // get reads engrams with their links.
@@ -207,11 +142,10 @@ func (w *world) links(id, relation string) map[string]float64 {
 	return to
 }
 
-// search finds engrams with the agent's hooks, and returns their ids.
+// search finds engrams, and returns their ids.
 func (w *world) search(query string, limit int) []string {
 	w.t.Helper()
-	answer, _ := w.hooked("engram_search", object{"query": query, "limit": limit})
-	return idsOf(answer["hits"])
+	return idsOf(w.call("engram_search", object{"query": query, "limit": limit})["hits"])
 }
 
 func idsOf(list any) []string {
@@ -247,13 +181,4 @@ func gate(t *testing.T, what string, got, least float64) {
 	if got < least {
 		t.Errorf("%s is %.3f, below %.3f", what, got, least)
 	}
-}
-
-func hasAny(text string, parts ...string) bool {
-	for _, p := range parts {
-		if strings.Contains(text, p) {
-			return true
-		}
-	}
-	return false
 }

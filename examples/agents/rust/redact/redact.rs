@@ -476,7 +476,7 @@ fn ssn(t: &[u8], at: usize) -> Option<Span> {
 // ---- Addresses ----
 
 fn ip(t: &[u8], at: usize) -> Option<Span> {
-    let end = at + run(t, at, |b| b.is_ascii_hexdigit() || b == b':' || b == b'.');
+    let end = at + run(&t[..t.len().min(at + 40)], at, |b| b.is_ascii_hexdigit() || b == b':' || b == b'.');
     let end = end - t[at..end].iter().rev().take_while(|b| b":.".contains(b)).count();
     let text = std::str::from_utf8(&t[at..end]).ok()?;
     let parts: Vec<&str> = text.split('.').collect();
