@@ -172,6 +172,9 @@ fn cut(text: &str) -> usize {
 
 /// The time, name and words of a line such as "[2024-05-07 10:00] Ada: Hello".
 fn turn(line: &str) -> Option<(String, &str, &str)> {
+    if line.starts_with(char::is_whitespace) {
+        return None; // it goes on with the line before
+    }
     let line = line.trim().trim_start_matches("- ").trim_start_matches("> ");
     let (time, rest) = stamp(line);
     let rest = rest.trim_start_matches("**");
@@ -189,7 +192,7 @@ fn stamp(line: &str) -> (String, &str) {
     let bracket = line.starts_with('[') || line.starts_with('(');
     let inner = if bracket { &line[1..] } else { line };
     let len = inner.bytes().take_while(|b| b.is_ascii_digit() || b"-:TZ. +".contains(b)).count();
-    let time = instant(inner[..len].trim());
+    let time = instant(inner[..len].trim_end_matches(|c: char| " -.:+".contains(c)));
     if time.is_empty() {
         return (time, line);
     }
