@@ -1,7 +1,6 @@
 package agents
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -129,29 +128,12 @@ func TestIngest_LongTexts(t *testing.T) {
 // Every turn of the 72 conversations of the quality set comes back, in its
 // order, with speaker and day, from either format of a conversation.
 func TestIngest_Conversations(t *testing.T) {
-	f, err := os.Open(filepath.Join("..", "quality", "testdata", "talk.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	type turn struct{ Content, Source, Context, ValidFrom string }
-	talks, order := map[string][]turn{}, []string{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var line struct {
-			Engram struct {
-				Content, Source, Context string
-				ValidFrom                string `json:"valid_from"`
-			}
+	talks, order := map[string][]qualityEngram{}, []string{}
+	for _, e := range qualitySet(t, "talk") {
+		if talks[e.Context] == nil {
+			order = append(order, e.Context)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatal(err)
-		}
-		if e := turn(line.Engram); e.Content != "" {
-			if talks[e.Context] == nil {
-				order = append(order, e.Context)
-			}
-			talks[e.Context] = append(talks[e.Context], e)
-		}
+		talks[e.Context] = append(talks[e.Context], e)
 	}
 	for _, format := range []string{"chat", "jsonl"} {
 		t.Run(format, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -154,6 +155,31 @@ func idsOf(list any) []string {
 		ids = append(ids, e.(object)["id"].(string))
 	}
 	return ids
+}
+
+// A qualityEngram is an engram of the set with which retrieval is measured.
+type qualityEngram struct {
+	Content, Source, Context, Kind string
+	ValidFrom                      string `json:"valid_from"`
+}
+
+// qualitySet reads the engrams of a half of that set.
+func qualitySet(t *testing.T, half string) (list []qualityEngram) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", "quality", "testdata", half+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(raw) {
+		var l struct{ Engram *qualityEngram }
+		if err := json.Unmarshal(line, &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Engram != nil {
+			list = append(list, *l.Engram)
+		}
+	}
+	return list
 }
 
 // batches cuts a list into parts of at most n.
