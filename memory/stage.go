@@ -67,6 +67,7 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 	}
 	next := stagedMutation{Mutation: st.named(m), who: who, req: req}
 	err = st.s.write(ctx, op, who, func(t *txn) error {
+		t.trial = true
 		if err := st.replay(t, st.concerning(next)); err != nil {
 			return err
 		}
@@ -208,6 +209,7 @@ func (st *Stage) view(ctx context.Context, op string, who Principal, f func(*vie
 		return false, nil
 	}
 	return true, st.s.write(ctx, op, who, func(t *txn) error {
+		t.trial = true
 		if err := st.replay(t, st.staged); err != nil {
 			return err
 		}

@@ -146,17 +146,17 @@ func (a *Agents) runTool(ctx context.Context, in runIn) (runOut, error) {
 	if err != nil {
 		return runOut{}, err
 	}
-	return shown(r), nil
+	logs, stats := account(r)
+	return runOut{Output: r.Output, Logs: logs, Stats: stats}, nil
 }
 
-// shown is a result as callers get it.
-func shown(r sandbox.Result) runOut {
-	out := runOut{Output: r.Output, Logs: []logOut{}, Stats: usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls,
-		PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}}
+// account is what a run logged and used.
+func account(r sandbox.Result) ([]logOut, usageOut) {
+	logs := []logOut{}
 	for _, l := range r.Logs {
-		out.Logs = append(out.Logs, logOut{strings.ToLower(l.Level.String()), l.Text})
+		logs = append(logs, logOut{strings.ToLower(l.Level.String()), l.Text})
 	}
-	return out
+	return logs, usageOut{Fuel: r.Usage.Fuel, HostCalls: r.Usage.HostCalls, PeakMemory: r.Usage.PeakMemory, TimeMS: millis(r.Usage.Time), Reused: r.Usage.Reused}
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -15,6 +15,10 @@ type Wiring struct {
 	Hooks    []WiredHook   `json:"hooks,omitempty"`
 	Schedule []WiredAction `json:"schedule,omitempty"`
 
+	// What it would run as; a list of agents says it in its own place.
+	SHA256 string   `json:"-"`
+	Grants []string `json:"-"`
+
 	row memory.AgentRow
 }
 
@@ -79,7 +83,7 @@ func (a *Agents) Approve(ctx context.Context, w Wiring, approved bool) error {
 }
 
 func (a *Agents) wiringOf(ag *agent, runs []memory.Run) Wiring {
-	w := Wiring{Wired: "waiting", row: ag.row}
+	w := Wiring{Wired: "waiting", SHA256: ag.row.SHA256, Grants: ag.manifest.Grants, row: ag.row}
 	if ag.row.Approved {
 		w.Wired = "approved"
 	}

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -41,7 +42,9 @@ func newStage(t *testing.T, more ...Tool) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &stage{newWorldOf(t, t.TempDir(), rt, more...), base64.StdEncoding.EncodeToString(code)}
+	s := &stage{newWorldOf(t, t.TempDir(), rt, more...), base64.StdEncoding.EncodeToString(code)}
+	s.agents.opt.Languages[0].Agent = func(string) []byte { return bytes.ReplaceAll(code, []byte("tool_fine"), []byte("tool_main")) }
+	return s
 }
 
 // engage installs a player that may call everything that can be granted,
@@ -248,6 +251,14 @@ var doors = map[string][]path{
 			return args{"agent": "wide", "action": "fine", "params": steps("engram_get", args{"ids": []string{p.id}})}
 		}),
 	},
+	"script_run": {
+		way(func(p prey, _, _ string) args {
+			return args{"language": "lua", "code": "x", "params": steps("engram_get", args{"ids": []string{p.id}})}
+		}),
+		way(func(p prey, _, _ string) args {
+			return args{"language": "lua", "code": "x", "params": steps("engram_search", args{"query": p.word})}
+		}),
+	},
 	"create_entities": {taking("context", func(p prey, _, _ string) args {
 		return args{"entities": []args{{"name": p.entity, "entityType": "person", "observations": []string{"x"}}}}
 	})},
@@ -431,6 +442,10 @@ func TestDoors_WhoMaySeeFindsIt(t *testing.T) {
 	dull := slices.Concat(ungrantable, []string{"agent_list", "agent_stats"}) // there is no prey for them
 	for tool, ways := range doors {
 		found := slices.Contains(dull, tool)
+		for _, id := range []string{hub, far} { // an earlier one may have moved or forgotten them
+			_, _ = s.set.Call(owner, "engram_restore", encoded(t, args{"id": id}))
+			s.call(owner, "engram_update", args{"id": id, "context": "open", "collections": "shelf"})
+		}
 		p := s.bury(owner, nothing(), hub, far, true, true) // what an earlier one forgot is there again
 		for i, d := range ways {
 			text, kind := s.knock(owner, "wide", tool, d.in(p, hub, far))

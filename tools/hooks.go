@@ -51,15 +51,17 @@ func wire(agents map[string]*agent) *wiring {
 			if err != nil { // its manifest was checked with its code
 				continue
 			}
-			moment, tool, _ := strings.Cut(h.On, ":")
-			if w[tool] == nil {
-				w[tool] = &wires{}
+			one := &hook{h, ag, act}
+			ws := w[one.tool()]
+			if ws == nil {
+				ws = &wires{}
+				w[one.tool()] = ws
 			}
-			list := &w[tool].before
-			if moment == "after" {
-				list = &w[tool].after
+			if one.after() {
+				ws.after = append(ws.after, one)
+			} else {
+				ws.before = append(ws.before, one)
 			}
-			*list = append(*list, &hook{h, ag, act})
 		}
 	}
 	if len(w) == 0 {
@@ -183,6 +185,7 @@ type hookedCall struct {
 	tool          Tool
 	before, after []*hook
 	inquiry       *memory.Inquiry // nil if the call has no request id
+	trial         *Trial          // nil if the call is meant
 }
 
 // agents are the names of those whose hooks would run.
@@ -253,7 +256,7 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 		rollback()
 		return nil, false, context.Cause(staged)
 	}
-	if out, err = c.within(staged, args); err != nil {
+	if out, err = c.within(ctx, staged, args); err != nil {
 		rollback()
 		return nil, false, err
 	}
@@ -266,11 +269,12 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 	return nil, again, named(c.tool.Name, err)
 }
 
-// within makes the call under a stage.
-func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawMessage, error) {
+// within makes the call under a stage. Where nothing but the call itself is to
+// be committed it goes past the stage, which would do the work twice.
+func (c *hookedCall) within(ctx, staged context.Context, args map[string]any) (json.RawMessage, error) {
 	var changedBy []string
 	for _, h := range c.before {
-		changed, err := c.ask(ctx, h, args)
+		changed, err := c.ask(staged, h, args)
 		if err != nil {
 			return nil, err
 		}
@@ -285,9 +289,12 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 	if err != nil {
 		return nil, err
 	}
-	under := ctx
+	under := staged
+	if len(c.after) == 0 && stageOf(staged).Mark() == 0 {
+		under = ctx
+	}
 	if c.inquiry != nil {
-		under = c.inquiry.As(ctx)
+		under = c.inquiry.As(under)
 	}
 	out, err := c.tool.run(under, in)
 	if err != nil || len(c.after) == 0 && len(changedBy) == 0 {
@@ -298,7 +305,7 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 		return nil, err
 	}
 	for _, h := range c.after {
-		if err := c.tell(ctx, h, args, result); err != nil {
+		if err := c.tell(staged, h, args, result); err != nil {
 			return nil, err
 		}
 	}
@@ -471,6 +478,11 @@ func (c *hookedCall) guard(ctx context.Context, h *hook, f func(as context.Conte
 	if err == nil {
 		return nil
 	}
+	if c.trial != nil {
+		c.trial.failed(err)
+		stage.Back(mark)
+		return nil
+	}
 	if o, ok := errors.AsType[objection](err); ok {
 		return h.refused(c.tool.Name, o.reason)
 	}
@@ -501,6 +513,9 @@ func (c *hookedCall) call(ctx context.Context, h *hook, in hookInput) (said hook
 	ctx, cancel := context.WithTimeout(ctx, h.time())
 	defer cancel()
 	r, err := c.sp.manager.Run(ctx, h.agent.manifest.Name, sandbox.Call{Action: h.Action, Params: params, Host: c.a.host})
+	if c.trial != nil {
+		c.trial.ran(r)
+	}
 	if err != nil {
 		return said, err
 	}
@@ -517,6 +532,9 @@ func (h *hook) tool() string {
 	_, tool, _ := strings.Cut(h.On, ":")
 	return tool
 }
+
+// after reports whether it runs after the tool, else before.
+func (h *hook) after() bool { return strings.HasPrefix(h.On, "after:") }
 
 func (h *hook) time() time.Duration {
 	if h.TimeMS > 0 {

@@ -291,7 +291,7 @@ func (a *Agents) Install(ctx context.Context, m sandbox.Manifest, code []byte, r
 	if err == nil && !replace {
 		return Installed{}, &memory.Error{Kind: memory.ErrConflict, Ref: "agent " + m.Name + " exists", Hint: "pass replace true to put the new one in its place, or choose another name"}
 	}
-	if m, err = a.Try(ctx, m, code); err != nil {
+	if m, err = a.Vet(ctx, m, code); err != nil {
 		return Installed{}, err
 	}
 	raw, err := json.Marshal(m)
@@ -357,10 +357,10 @@ func (a *Agents) grantable(where string, grants []string) error {
 	return nil
 }
 
-// Try makes every check of Install: it loads the agent where nobody can call
+// Vet makes every check of Install: it loads the agent where nobody can call
 // it, and returns its manifest with the hash and the actions that the code
 // turned out to have.
-func (a *Agents) Try(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Manifest, error) {
+func (a *Agents) Vet(ctx context.Context, m sandbox.Manifest, code []byte) (sandbox.Manifest, error) {
 	if err := a.check(&m); err != nil {
 		return m, err
 	}

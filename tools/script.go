@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type Language struct {
 	Kind string // of the runtime
 	// Agent makes the body of a program, which sees its parameters as params
 	// and ends with a return, into the code of an agent with the one action
-	// run. Lines keep their numbers. File is what messages call it.
+	// main. Lines keep their numbers. File is what messages call it.
 	Agent func(body string) []byte
 	File  string
 }
@@ -27,7 +28,7 @@ type Language struct {
 const maxScript = 64 << 10 // bytes of code
 
 var (
-	scriptDefaults = sandbox.Limits{TimeMS: 5_000, OutputKiB: 32, LogKiB: 8}
+	scriptDefaults = sandbox.Limits{TimeMS: 5_000, Fuel: 50_000_000_000, OutputKiB: 32, LogKiB: 8}
 	scriptLimits   = sandbox.Limits{TimeMS: 30_000, OutputKiB: 256, LogKiB: 64, MemoryMiB: 128}
 )
 
@@ -118,11 +119,48 @@ func (a *Agents) runScript(ctx context.Context, in scriptIn) (runOut, error) {
 		return runOut{}, err
 	}
 	r, err := sp.manager.Once(ctx, scriptManifest(lang, grants, in.Limits.limits()), lang.Agent(in.Code),
-		sandbox.Call{Action: "run", Params: json.RawMessage(in.Params), Host: a.host, Emit: func(m []byte) { progress(ctx, m) }})
+		sandbox.Call{Action: "main", Params: json.RawMessage(in.Params), Host: a.host, Emit: func(m []byte) { progress(ctx, m) }})
 	if err != nil {
-		return runOut{}, err
+		return runOut{}, scriptError(err)
 	}
-	return shown(r), nil
+	logs, stats := account(r)
+	return runOut{Output: r.Output, Logs: logs, Stats: stats}, nil
+}
+
+// scriptHints are the remedies of who wrote a program a moment ago. Of two
+// kinds that an error has, the first one counts.
+var scriptHints = []struct {
+	kind error
+	hint string
+}{
+	{sandbox.ErrDenied, "name the writing tools that it calls in grants"},
+	{sandbox.ErrBadAgent, "correct the program; nothing of it has run"},
+	{sandbox.ErrFailed, "correct the program; nothing that it wrote has taken effect"},
+	{sandbox.ErrTimeout, "look at less, or raise limits.time_ms, at most 30000"},
+	{sandbox.ErrFuel, "look at less, or raise limits.fuel or limits.host_calls"},
+	{sandbox.ErrMemory, "hold less at once, or raise limits.memory_mib, at most 128"},
+	{sandbox.ErrOutput, "return less, or raise limits.output_kib, at most 256"},
+}
+
+// scriptError says of a failed program what its author can use: the cause
+// without the way it took through the sandbox, and another remedy than the
+// makers of agents are told.
+func scriptError(err error) error {
+	for _, h := range scriptHints {
+		if errors.Is(err, h.kind) {
+			return &sandbox.Error{Op: "script_run", Kind: h.kind, Err: scriptCause(err), Hint: h.hint}
+		}
+	}
+	return err
+}
+
+func scriptCause(err error) (cause error) {
+	for e := (*sandbox.Error)(nil); errors.As(err, &e); err = e.Err {
+		if cause = e.Err; strings.HasPrefix(e.Op, "call ") && cause != nil {
+			return fmt.Errorf("%s: %w", e.Op, cause)
+		}
+	}
+	return cause
 }
 
 func (b scriptBounds) limits() sandbox.Limits {
@@ -134,7 +172,7 @@ func (b scriptBounds) limits() sandbox.Limits {
 const scriptName = "program"
 
 func scriptManifest(lang Language, grants []string, limits sandbox.Limits) sandbox.Manifest {
-	return sandbox.Manifest{Name: scriptName, Runtime: lang.Kind, Entry: lang.File, Grants: grants, Limits: limits, Actions: []sandbox.Action{{Name: "run"}}}
+	return sandbox.Manifest{Name: scriptName, Runtime: lang.Kind, Entry: lang.File, Grants: grants, Limits: limits, Actions: []sandbox.Action{{Name: "main"}}}
 }
 
 func (a *Agents) language(name string) (Language, error) {

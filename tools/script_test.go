@@ -10,10 +10,10 @@ import (
 	"engram-mcp/sandbox"
 )
 
-// script runs what the world's runtime has for the action run.
+// script runs what the world's runtime has for the action main.
 func (w *world) script(rights memory.Rights, grants []string, act fakeAction) (any, error) {
 	w.t.Helper()
-	w.rt.acts["run"] = act
+	w.rt.acts["main"] = act
 	out, err := w.set.Call(w.as("ada", rights), "script_run", encoded(w.t, args{"language": "lua", "code": "return 1", "grants": grants, "params": args{"n": 1}}))
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func TestScript_WhatItWritesIsNotTheUsersWord(t *testing.T) {
 // An agent cannot get by a script what it has no grant for.
 func TestScript_OfAnAgentHasTheGrantsOfBoth(t *testing.T) {
 	w := newWorld(t)
-	w.rt.acts["run"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+	w.rt.acts["main"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
 		return call("engram_create", args{"content": "smuggled"})
 	}
 	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
@@ -121,7 +121,7 @@ func TestScript_OfAnAgentHasTheGrantsOfBoth(t *testing.T) {
 
 func TestScript_Bounds(t *testing.T) {
 	w := newWorld(t)
-	w.rt.acts["run"] = func(json.RawMessage, func(string, any) (args, error)) (any, error) {
+	w.rt.acts["main"] = func(json.RawMessage, func(string, any) (args, error)) (any, error) {
 		return strings.Repeat("x", 40<<10), nil
 	}
 	for _, row := range []struct {

@@ -27,7 +27,7 @@ and with no more of the memory than the tools it was granted.`,
 		Args: oneOfItsCommands,
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
-	cmd.AddCommand(newAgentNew(a), newAgentInstall(a), newAgentInspect(a), newAgentVerify(a),
+	cmd.AddCommand(newAgentNew(a), newAgentInstall(a), newAgentApprove(a), newAgentTry(a), newAgentInspect(a), newAgentVerify(a),
 		&cobra.Command{
 			Use: "list", Short: "List the agents of the space", Args: none,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,13 +74,14 @@ and with no more of the memory than the tools it was granted.`,
 }
 
 func newAgentInstall(a *app) *cobra.Command {
-	var replace bool
+	var replace, approve bool
 	cmd := &cobra.Command{
 		Use:   "install PATH",
 		Short: "Install an agent from its folder, manifest or module",
 		Long: `Install an agent in the space: from a folder with an agent.json, from such a
 manifest, or from a Wasm module that has one in it or beside it. It is compiled
-and checked first. Its actions become tools of every client of the space.`,
+and checked first. Its actions become tools of every client of the space. Its
+hooks and schedules wait for 'engram-mcp agent approve', or for --approve.`,
 		Example: "  engram-mcp agent install examples/agents/c/tally",
 		Args:    exactly(1, "name a folder, a manifest or a module"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,15 +94,25 @@ and checked first. Its actions become tools of every client of the space.`,
 				if err != nil {
 					return err
 				}
-				return a.installed(made, m)
+				w, err := e.agents.Wiring(ctx, made.Agent)
+				if err == nil && approve {
+					if err = e.agents.Approve(ctx, w, true); err == nil {
+						w, err = e.agents.Wiring(ctx, made.Agent)
+					}
+				}
+				if err != nil {
+					return err
+				}
+				return a.installed(made, m, &w)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of an agent of that name; its state stays")
+	cmd.Flags().BoolVar(&approve, "approve", false, "let its hooks and schedules run at once")
 	return cmd
 }
 
-func (a *app) installed(made tools.Installed, m sandbox.Manifest) error {
+func (a *app) installed(made tools.Installed, m sandbox.Manifest, w *tools.Wiring) error {
 	if a.json {
 		return a.encode(made)
 	}
@@ -109,6 +120,10 @@ func (a *app) installed(made tools.Installed, m sandbox.Manifest) error {
 	p.linef("%s  %s", p.bold(made.Agent), p.dim("sha256 "+made.SHA256))
 	p.linef("  %s %s", p.dim("actions"), strings.Join(made.Actions, ", "))
 	p.linef("  %s %s", p.dim("may call"), orNothing(m.Grants))
+	p.wiring(w)
+	if w.Wired == "waiting" && len(w.Hooks)+len(w.Schedule) > 0 {
+		a.note("'engram-mcp agent approve " + made.Agent + "' lets its hooks and schedules run")
+	}
 	return p.flush()
 }
 
@@ -177,6 +192,7 @@ func (a *app) listAgents(ctx context.Context, e *engine) error {
 			Name, Version, Description, Runtime, Problem string
 			Grants                                       []string
 			Actions                                      []struct{ Name, Description string }
+			tools.Wiring
 		}
 	}
 	if shown, err := a.call(ctx, e, "agent_list", struct{}{}, &out); shown || err != nil {
@@ -197,6 +213,7 @@ func (a *app) listAgents(ctx context.Context, e *engine) error {
 		for _, act := range g.Actions {
 			p.linef("  %s %s", p.blue(fmt.Sprintf("%-12s", act.Name)), p.fit(act.Description, 15))
 		}
+		p.wiring(&g.Wiring)
 	}
 	return p.flush()
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"engram-mcp/tools/transport"
 )
@@ -34,7 +35,11 @@ func (a *app) serveHTTP(ctx context.Context) error {
 		return failed("cannot listen on "+address, "choose another address, or stop what listens there", err)
 	}
 	a.announce(s.log, "http://"+ln.Addr().String(), where)
-	go s.warm(ctx)
+	background, cancel := context.WithCancel(ctx)
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	defer cancel()
+	tending.Go(func() { s.tend(background, s.spaces) })
 	return s.server.Serve(ctx, ln, s.routes(d, transport.HTTPOptions{
 		Authenticate: d.authenticate, AllowedHosts: a.allowHosts, AllowedOrigins: a.allowOrigins,
 	}))

@@ -149,7 +149,7 @@ func (a *app) inspect(ctx context.Context, g *givenAgent) *inspected {
 		err = a.scratch(ctx, nil, func(ctx context.Context, e *engine) error {
 			m := g.manifest
 			m.Engine = "interpreter" // it checks the same, and is ready sooner
-			m, err := e.agents.Try(ctx, m, g.code)
+			m, err := e.agents.Vet(ctx, m, g.code)
 			if err == nil {
 				g.manifest.Actions = m.Actions
 			}

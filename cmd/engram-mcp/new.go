@@ -16,8 +16,8 @@ import (
 	"engram-mcp/sandbox"
 )
 
-// A language is what a new agent in it begins with.
-type language struct {
+// A starter is what a new agent in a language begins with.
+type starter struct {
 	name, title string
 	files       [][2]string // where they lie among the examples, and in a new agent
 	edits       []string    // pairs: what is written there, and what here; NAME is the agent's
@@ -28,7 +28,7 @@ type language struct {
 // shared is what agents in every language but WebAssembly text begin with.
 var shared = [][2]string{{"starter/agent.json", "agent.json"}, {"starter/examples.json", "examples.json"}, {"starter/README.md", "README.md"}}
 
-var languages = []language{
+var starters = []starter{
 	{
 		name: "go", title: "Go",
 		files: append([][2]string{{"go/starter/main.go", "main.go"}, {"go/engram/engram.go", "engram/engram.go"}}, shared...),
@@ -67,8 +67,8 @@ var languages = []language{
 }
 
 func languageNames() string {
-	names := make([]string, len(languages))
-	for i, l := range languages {
+	names := make([]string, len(starters))
+	for i, l := range starters {
 		names[i] = l.name
 	}
 	return strings.Join(names, ", ")
@@ -85,18 +85,18 @@ which builds it with one command.`,
 		Example: "  engram-mcp agent new tidy-notes --lang go",
 		Args:    exactly(1, "name the agent"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			i := slices.IndexFunc(languages, func(l language) bool { return l.name == lang })
+			i := slices.IndexFunc(starters, func(l starter) bool { return l.name == lang })
 			if i < 0 {
 				return usage("there is no language "+lang, "choose one of "+languageNames())
 			}
-			return a.newAgent(args[0], &languages[i])
+			return a.newAgent(args[0], &starters[i])
 		},
 	}
 	cmd.Flags().StringVar(&lang, "lang", "go", "write it in `LANGUAGE`: "+languageNames())
 	return cmd
 }
 
-func (a *app) newAgent(name string, l *language) error {
+func (a *app) newAgent(name string, l *starter) error {
 	files, err := l.project(name)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ type projectFile struct {
 }
 
 // project is the files of a new agent.
-func (l *language) project(name string) ([]projectFile, error) {
+func (l *starter) project(name string) ([]projectFile, error) {
 	edit := strings.NewReplacer(append(slices.Clone(l.edits), "starter", "NAME")...)
 	named := func(text string) string { return strings.ReplaceAll(edit.Replace(text), "NAME", name) }
 	var list []projectFile

@@ -65,7 +65,7 @@ func firstOnPath(programs ...string) string {
 // A new agent in any language builds with its one command and does what its
 // examples say, on both engines.
 func TestNewAgentBuildsAndVerifies(t *testing.T) {
-	for _, l := range languages {
+	for _, l := range starters {
 		t.Run(l.name, func(t *testing.T) {
 			if testing.Short() {
 				t.Skip("building an agent takes seconds")
@@ -104,7 +104,7 @@ func engramMCP(t *testing.T, args ...string) string {
 
 // What a new agent begins with names it, and nothing of where it comes from.
 func TestNewAgentIsNamedThroughout(t *testing.T) {
-	for _, l := range languages {
+	for _, l := range starters {
 		files, err := l.project("tidy-notes")
 		if err != nil {
 			t.Log(err)

@@ -65,6 +65,7 @@ type service struct {
 	server  *transport.Server
 	metrics *metrics
 	who     memory.Principal // of clients that bring no identity of their own
+	keeps   bool             // runs that are due: what they write can be written
 }
 
 // service wires a server. Nothing has been opened when it returns.
@@ -79,7 +80,7 @@ func (a *app) service(level slog.Level) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part)}
+	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part), keeps: !a.readOnly}
 	s.server = transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
 	tools.Serve(s.server.MCP(), s.observed(part), e.open)
 	return s, nil
@@ -92,6 +93,23 @@ func (s *service) stop() {
 		s.log.Error("the memory was not closed in order", "err", err)
 	}
 }
+
+// tend makes the space of clients ready, and the runs that are due, until ctx
+// ends.
+func (s *service) tend(ctx context.Context, t tools.Timetable) {
+	s.warm(ctx)
+	if s.keeps {
+		s.agents.Tend(ctx, t)
+	}
+}
+
+// oneSpace is the timetable of a server for one space.
+type oneSpace struct {
+	*memory.Spaces
+	name string
+}
+
+func (o oneSpace) Names() ([]string, error) { return []string{o.name}, nil }
 
 // warm opens the space of a client that has just come, so that its first
 // question does not have to wait for that.
@@ -113,7 +131,13 @@ func (a *app) serveStdio(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
-	out := &afterFirst{w: a.out, do: func() { s.warm(context.WithoutCancel(ctx)) }}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	defer cancel()
+	tending.Add(1)
+	out := &afterFirst{w: a.out, do: func() { defer tending.Done(); s.tend(background, oneSpace{s.spaces, s.who.Space}) }}
+	defer out.once.Do(tending.Done) // a client that came and went
 	err = s.server.ServeStdio(memory.WithPrincipal(ctx, s.who), a.in, out)
 	if ctx.Err() != nil { // it was told to stop, and did
 		return nil

@@ -84,7 +84,7 @@ func (a *app) verify(ctx context.Context, g *givenAgent, list []example) error {
 		runtimes[i] = taped{rt}
 	}
 	err := a.scratch(ctx, runtimes, func(ctx context.Context, e *engine) error {
-		m, err := e.agents.Try(ctx, g.manifest, g.code)
+		m, err := e.agents.Vet(ctx, g.manifest, g.code)
 		if err != nil {
 			return err
 		}

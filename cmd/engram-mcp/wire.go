@@ -65,7 +65,7 @@ func (a *app) engineOn(runtimes []sandbox.Runtime, log *slog.Logger, passing boo
 	}
 	e := &engine{spaces: memory.OpenSpaces(a.data, opt), runtimes: runtimes}
 	e.agents = tools.NewAgents(e.open, tools.AgentOptions{
-		Dir: filepath.Join(a.data, "modules"), InUse: e.spaces.AgentCode, Runtimes: e.runtimes, Embedded: wasm.ReadManifest, Log: log,
+		Dir: filepath.Join(a.data, "modules"), InUse: e.spaces.AgentCode, Runtimes: e.runtimes, Languages: languages, Embedded: wasm.ReadManifest, Log: log,
 	})
 	e.set = tools.NewSet(slices.Concat(tools.Memory(e.open), e.agents.Tools())...)
 	e.agents.Join(e.set)

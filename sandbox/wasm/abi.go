@@ -207,17 +207,16 @@ func tooMuchOutput(n int, limit int64) error {
 		Hint: "let the agent return less, or raise limits.output_kib in the manifest"}
 }
 
-// operation calls the host for the guest, which computes nothing meanwhile
-// and so gives its turn to others.
+// operation calls the host for the guest.
 func (j *job) operation(ctx context.Context, op string, in []byte) ([]byte, error) {
 	j.charge(costCall)
 	if j.call.Host == nil {
 		return nil, &sandbox.Error{Op: "call " + sandbox.Clean(op[:min(len(op), 60)]), Kind: sandbox.ErrDenied, Hint: "call the host only while an action runs"}
 	}
-	j.turn.give()
+	j.turn.away()
 	out, err := j.call.Host(ctx, op, in)
 	if ctx.Err() == nil {
-		if terr := j.turn.take(ctx); terr == nil {
+		if terr := j.turn.back(ctx); terr == nil {
 			j.charge(int64(len(out)) / costBytes)
 			return out, err
 		}

@@ -3,6 +3,7 @@ package wasm
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,66 +22,54 @@ type agent struct {
 	rt         *Runtime
 	man        sandbox.Manifest
 	code       *code
-	program    []byte // for an interpreter, nil otherwise
+	program    *program // for an interpreter, nil otherwise
 	config     []byte
 	configKeys map[string]json.RawMessage
 	command    bool // a WASI program: stdin to stdout
 	plugin     bool // for Extism
 
+	// The idle instances. Those of an interpreter are shared, see workers; that
+	// of a private agent is its only one.
+	pool *pool
+
 	// Set by Initialize, read only afterwards.
 	actions []sandbox.Action
-	fresh   *state // nil if instances cannot be put back and are used once
-	hello   []byte // input of the initialize export
+	fresh   *state // of a module; nil if instances cannot be put back and are used once
+	hello   []byte // input of a module's initialize export
 
 	mu     sync.Mutex
-	guests []*guest // idle, the newest last; of a private agent its only one
-	sweep  *time.Timer
 	closed bool
-}
-
-// An Interpreter is a Wasm module that runs programs in another language.
-// When an agent is made ready, its export initialize is called with the
-// program's text as input; what it leaves in memory is the agent's fresh
-// state.
-type Interpreter struct {
-	Wasm []byte
-	// Exceptions lets the module use exception handling. The host memory that
-	// takes is bounded by no limit: the module must bound it by itself.
-	Exceptions bool
 }
 
 // Load compiles a module. If ctx is done before that is finished, compiling
 // goes on, and a later Load of the same code finds it done.
 func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, wasm []byte) (sandbox.Agent, error) {
-	return r.load(ctx, m, wasm, 0, nil)
-}
-
-// LoadProgram loads a program together with its interpreter. Agents that
-// share an interpreter share its compiled code.
-func (r *Runtime) LoadProgram(ctx context.Context, m sandbox.Manifest, in Interpreter, program []byte) (sandbox.Agent, error) {
-	var kind engineKind
-	if in.Exceptions {
-		kind = trusted
-	}
-	return r.load(ctx, m, in.Wasm, kind, append([]byte{}, program...))
-}
-
-func (r *Runtime) load(ctx context.Context, m sandbox.Manifest, wasm []byte, kind engineKind, program []byte) (sandbox.Agent, error) {
-	if m.Engine == "interpreter" {
-		kind |= interpreter
-	}
-	c, err := r.code.get(ctx, wasm, kind)
+	a, err := r.load(ctx, m, wasm, codeKey{sum: sha256.Sum256(wasm)})
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{rt: r, man: m, code: c, program: program, plugin: c.info.HasImport(extismEnv)}
+	a.pool = &pool{keep: int(m.Limits.Concurrency), lasting: a.private()}
+	if !a.private() { // whose instance is its state
+		r.memory.enrol(a.pool)
+	}
+	return a, nil
+}
+
+func (r *Runtime) load(ctx context.Context, m sandbox.Manifest, wasm []byte, key codeKey) (*agent, error) {
+	if m.Engine == "interpreter" {
+		key.kind |= interpreter
+	}
+	c, err := r.code.get(ctx, wasm, key)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{rt: r, man: m, code: c, plugin: c.info.HasImport(extismEnv)}
 	a.config, a.configKeys = parseConfig(m.Config)
 	a.command = !a.plugin && c.info.HasExport("_start") && !c.info.HasExport("execute") && len(tools(&c.info)) == 0
 	if err := a.check(); err != nil {
 		r.code.put(c)
 		return nil, err
 	}
-	r.memory.enrol(a)
 	return a, nil
 }
 
@@ -152,6 +141,14 @@ func exportType(info *meter.Info, name string) (meter.Signature, bool) {
 	return meter.Signature{}, false
 }
 
+// depth is how deep its calls may nest, in units of the meter.
+func (a *agent) depth() uint64 {
+	if a.program != nil {
+		return programDepth
+	}
+	return a.code.engine.depth
+}
+
 // tools lists the actions that have exports of their own.
 func tools(info *meter.Info) []string {
 	var names []string
@@ -192,66 +189,86 @@ func (a *agent) Capabilities() []sandbox.Action { return a.actions }
 // Initialize makes the first instance, which shows that the agent starts, and
 // notes its state as the one every call begins with.
 func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
-	a.evict()
 	if err := a.rt.gate.enter(); err != nil {
 		return err
 	}
 	defer a.rt.gate.leave()
-	a.hello = a.program
-	if a.program == nil {
-		hello, err := json.Marshal(map[string]any{"id": c.ID, "config": json.RawMessage(a.config), "capabilities": c.Capabilities})
-		if err != nil {
-			return badCode("initialize", "correct config in the manifest", err)
-		}
-		a.hello = hello
+	t, err := a.rt.gate.turn(ctx)
+	if err != nil {
+		return stopped(err)
 	}
-	a.fresh = nil
-	g, err := a.start(ctx)
+	defer t.give()
+	if a.program == nil || a.private() {
+		a.pool.evict()
+	}
+	if a.program != nil {
+		return a.initializeProgram(ctx, t)
+	}
+	hello, err := json.Marshal(map[string]any{"id": c.ID, "config": json.RawMessage(a.config), "capabilities": c.Capabilities})
+	if err != nil {
+		return badCode("initialize", "correct config in the manifest", err)
+	}
+	a.hello, a.fresh = hello, nil
+	g, err := a.start(ctx, t)
 	if err != nil {
 		return err
 	}
 	if !a.private() && a.code.info.Sticky == "" && g.plain() {
 		a.fresh = g.state()
 	}
-	a.actions, err = a.ask(ctx, g)
-	if err != nil {
+	if a.actions, err = a.ask(ctx, g, t); err != nil {
 		g.close()
 		return err
+	}
+	if a.actions == nil {
+		a.actions = a.offered()
 	}
 	a.giveBack(g, false)
 	return nil
 }
 
-// start makes an instance and runs what must run before its first call.
-func (a *agent) start(ctx context.Context) (*guest, error) {
+// errNoRoom is why an instance could not be put into a state.
+var errNoRoom = errors.New("a new instance did not fit")
+
+// instance makes an instance in a state.
+func (a *agent) instance(s *state) (*guest, error) {
 	g, err := newGuest(a.code, a.rt.memory, a.man.Limits.Memory())
 	if err != nil {
 		return nil, err
 	}
-	if a.fresh != nil {
-		if g.become(a.fresh) {
-			return g, nil
-		}
+	if !g.become(s) {
 		g.close()
-		return nil, (&job{guest: g}).outOfMemory(errors.New("a new instance did not fit"))
-	}
-	seed := rand.NewChaCha8(a.code.key.sum)
-	for _, export := range a.startup() {
-		j := a.setup(g, seed)
-		rc, err := j.invoke(ctx, export, a.code.engine.depth)
-		if err == nil && j.exit > 0 {
-			rc = int32(j.exit)
-		}
-		if err == nil && rc != 0 && (export == "initialize" || j.exit > 0) {
-			err = badCode("initialize", "correct what the message says", j.failure(rc))
-		}
-		if err != nil {
-			g.close()
-			return nil, err
-		}
-		g.elapsed = j.clock.elapsed
+		return nil, (&job{guest: g}).outOfMemory(errNoRoom)
 	}
 	return g, nil
+}
+
+// start makes an instance of a module, ready for its first call.
+func (a *agent) start(ctx context.Context, t *turn) (*guest, error) {
+	if a.fresh != nil {
+		return a.instance(a.fresh)
+	}
+	g, err := newGuest(a.code, a.rt.memory, a.man.Limits.Memory())
+	if err != nil {
+		return nil, err
+	}
+	if err := a.begin(ctx, g, t); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// begin runs what must run before the first call, or before the interpreter's
+// first program.
+func (a *agent) begin(ctx context.Context, g *guest, t *turn) error {
+	seed := rand.NewChaCha8(a.code.key.sum)
+	for _, export := range a.startup() {
+		if err := a.setUp(ctx, g, t, export, a.hello, seed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setupFuel is what making an instance ready may use at least, whatever the
@@ -259,13 +276,27 @@ func (a *agent) start(ctx context.Context) (*guest, error) {
 const setupFuel = 1_000_000_000
 
 // setup prepares a call that makes an instance ready. It has no host.
-func (a *agent) setup(g *guest, seed *rand.ChaCha8) *job {
-	j := a.job(g, sandbox.Call{Log: func(l sandbox.LogLine) {
+func (a *agent) setup(g *guest, t *turn, input []byte, seed *rand.ChaCha8) *job {
+	j := a.job(g, t, sandbox.Call{Log: func(l sandbox.LogLine) {
 		slog.Debug("agent starting", "agent", a.man.Name, "level", l.Level, "text", sandbox.Clean(l.Text))
-	}}, a.hello)
+	}}, input)
 	j.seed = seed
 	j.tank.Left = max(j.tank.Left, setupFuel)
 	return j
+}
+
+// setUp calls an export that makes an instance ready.
+func (a *agent) setUp(ctx context.Context, g *guest, t *turn, export string, input []byte, seed *rand.ChaCha8) error {
+	j := a.setup(g, t, input, seed)
+	rc, err := j.invoke(ctx, export, a.depth())
+	if err == nil && j.exit > 0 {
+		rc = int32(j.exit)
+	}
+	if err == nil && rc != 0 && (export == "initialize" || j.exit > 0) {
+		err = badCode("initialize", "correct what the message says", j.failure(rc))
+	}
+	g.elapsed = j.clock.elapsed
+	return err
 }
 
 // startup lists the exports that make an instance ready, in their order.
@@ -280,19 +311,20 @@ func (a *agent) startup() []string {
 	} else if a.plugin && info.HasExport("_start") {
 		list = append(list, "_start")
 	}
-	if !a.command && info.HasExport("initialize") {
+	if !a.command && a.program == nil && info.HasExport("initialize") {
 		list = append(list, "initialize")
 	}
 	return list
 }
 
-// ask calls the export capabilities, if there is one.
-func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
+// ask calls the export capabilities, if there is one. Nil means that it is left
+// to the manifest and the exports.
+func (a *agent) ask(ctx context.Context, g *guest, t *turn) ([]sandbox.Action, error) {
 	if a.command || !a.code.info.HasExport("capabilities") {
-		return a.offered(), nil
+		return nil, nil
 	}
-	j := a.setup(g, rand.NewChaCha8(a.code.key.sum))
-	rc, err := j.invoke(ctx, "capabilities", a.code.engine.depth)
+	j := a.setup(g, t, a.hello, rand.NewChaCha8(a.code.key.sum))
+	rc, err := j.invoke(ctx, "capabilities", a.depth())
 	if err != nil {
 		return nil, err
 	}
@@ -309,14 +341,14 @@ func (a *agent) ask(ctx context.Context, g *guest) ([]sandbox.Action, error) {
 }
 
 // job prepares a call on an instance.
-func (a *agent) job(g *guest, c sandbox.Call, input []byte) *job {
-	j := &job{guest: g, call: c, agent: a, turn: turn{gate: a.rt.gate}, input: input, exit: -1}
+func (a *agent) job(g *guest, t *turn, c sandbox.Call, input []byte) *job {
+	j := &job{guest: g, call: c, agent: a, turn: t, input: input, exit: -1}
 	j.tank = meter.Tank{Left: a.man.Limits.Fuel, Slice: a.code.engine.slice}
 	j.clock = clock{start: time.Now().Add(-g.elapsed), elapsed: g.elapsed}
 	return j
 }
 
-// Execute performs an action on an instance of its own.
+// Execute performs an action on an instance that nobody else has meanwhile.
 func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, error) {
 	if err := a.rt.gate.enter(); err != nil {
 		return sandbox.Result{}, err
@@ -326,7 +358,12 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	if !ok {
 		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
 	}
-	g, reused, err := a.lease(ctx)
+	t, err := a.rt.gate.turn(ctx)
+	if err != nil {
+		return sandbox.Result{}, stopped(err)
+	}
+	defer t.give()
+	g, err := a.lease(ctx, t)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -336,21 +373,21 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	} else if a.command {
 		input = stdin(c.Params)
 	}
-	j := a.job(g, c, input)
-	rc, err := j.invoke(ctx, e.export, a.code.engine.depth)
+	j := a.job(g, t, c, input)
+	rc, err := j.invoke(ctx, e.export, a.depth())
 	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed
-	g.calls++
 	if err == nil {
 		err = j.outcome(rc)
 	}
-	res := sandbox.Result{Usage: sandbox.Usage{Fuel: a.man.Limits.Fuel - j.tank.Left, PeakMemory: int64(len(g.bytes())), Reused: reused}}
+	res := sandbox.Result{Usage: sandbox.Usage{Fuel: a.man.Limits.Fuel - j.tank.Left, PeakMemory: int64(len(g.bytes())), Reused: g.calls > 0}}
 	if err == nil {
 		res.Output = j.output
 		if a.command || a.plugin {
 			res.Output = asJSON(j.output)
 		}
 	}
+	g.calls++
 	a.giveBack(g, err != nil && !errors.Is(err, sandbox.ErrFailed))
 	return res, err
 }
@@ -434,73 +471,37 @@ func (j *job) failure(rc int32) error {
 	return errors.New(sandbox.Clean(string(text[:min(len(text), maxFailure)])))
 }
 
-// lease returns an instance that nobody else has.
-func (a *agent) lease(ctx context.Context) (g *guest, reused bool, err error) {
-	a.mu.Lock()
-	if n := len(a.guests); n > 0 {
-		g = a.guests[n-1]
-		a.guests = a.guests[:n-1]
+// lease returns an instance that nobody else has, ready for a call.
+func (a *agent) lease(ctx context.Context, t *turn) (*guest, error) {
+	if a.program != nil && !a.private() {
+		return a.leaseWorker(ctx, t)
 	}
-	a.mu.Unlock()
-	if g != nil {
-		return g, g.calls > 0, nil
+	if g := a.pool.take(); g != nil {
+		return g, nil
 	}
 	if a.private() {
-		return nil, false, &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New("its instance is gone"), Hint: "it is made anew with the next call"}
+		return nil, &sandbox.Error{Op: "run", Kind: sandbox.ErrCrashed, Err: errors.New("its instance is gone"), Hint: "it is made anew with the next call"}
 	}
-	g, err = a.start(ctx)
-	return g, false, err
+	return a.start(ctx, t)
 }
 
-// idleTime is how long an instance is kept for the next call.
-const idleTime = time.Minute
-
-// giveBack keeps an instance for the next call, if it can be put back.
+// giveBack keeps an instance for the next call, if it can be put back. A
+// private agent's is kept as it is, unless it stopped in the middle.
 func (a *agent) giveBack(g *guest, broken bool) {
-	g.idle = time.Now()
-	keep := !broken
-	if !a.private() {
-		keep = a.fresh != nil && g.reset(a.fresh)
-	}
-	a.mu.Lock()
-	if keep = keep && !a.closed && int64(len(a.guests)) < a.man.Limits.Concurrency; keep {
-		a.guests = append(a.guests, g)
-		if a.sweep == nil && !a.private() {
-			a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
+	switch {
+	case a.private():
+		if !broken {
+			a.pool.put(g)
+			return
 		}
+	case a.program != nil:
+		a.returnWorker(g, a.code.base.Load())
+		return
+	case a.fresh != nil && g.reset(a.fresh):
+		a.pool.put(g)
+		return
 	}
-	a.mu.Unlock()
-	if !keep {
-		g.close()
-	}
-}
-
-// sweepIdle closes instances that nobody has used for a while.
-func (a *agent) sweepIdle() {
-	a.mu.Lock()
-	var old []*guest
-	for len(a.guests) > 0 && time.Since(a.guests[0].idle) >= idleTime {
-		old = append(old, a.guests[0])
-		a.guests = a.guests[1:]
-	}
-	if a.sweep = nil; len(a.guests) > 0 && !a.closed {
-		a.sweep = time.AfterFunc(idleTime, a.sweepIdle)
-	}
-	a.mu.Unlock()
-	for _, g := range old {
-		g.close()
-	}
-}
-
-// evict closes the idle instances.
-func (a *agent) evict() {
-	a.mu.Lock()
-	idle := a.guests
-	a.guests = nil
-	a.mu.Unlock()
-	for _, g := range idle {
-		g.close()
-	}
+	g.close()
 }
 
 // Close frees the agent. No call runs.
@@ -508,15 +509,17 @@ func (a *agent) Close(context.Context) error {
 	a.mu.Lock()
 	closed := a.closed
 	a.closed = true
-	if a.sweep != nil {
-		a.sweep.Stop()
-	}
 	a.mu.Unlock()
 	if closed {
 		return nil
 	}
-	a.evict()
-	a.rt.memory.leave(a)
+	if a.program != nil {
+		a.rt.programs.put(a.program)
+	}
+	if a.program == nil || a.private() {
+		a.pool.close()
+		a.rt.memory.leave(a.pool)
+	}
 	a.rt.code.put(a.code)
 	return nil
 }

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -69,7 +70,8 @@ func (c *diskCache) around(wasm []byte, compile func() error) error {
 	if err == nil {
 		c.keep(key, inner, had)
 	}
-	for _, f := range files(inner) {
+	left, _ := os.ReadDir(inner)
+	for _, f := range left {
 		_ = os.Remove(filepath.Join(inner, f.Name()))
 	}
 	return err
@@ -97,13 +99,14 @@ func (c *diskCache) inner() string {
 // stage puts the kept files of a module where wazero looks, and removes those
 // that are damaged. It returns the names that wazero knows them by.
 func (c *diskCache) stage(key, inner string) (names []string) {
-	for _, f := range files(c.dir) {
+	kept, _ := os.ReadDir(c.dir)
+	for _, f := range kept {
 		parts := strings.Split(f.Name(), ".")
 		if len(parts) != 3 || parts[0] != key {
 			continue
 		}
 		path := filepath.Join(c.dir, f.Name())
-		if err := copyFile(path, filepath.Join(inner, parts[1]), parts[2]); err != nil {
+		if err := place(path, filepath.Join(inner, parts[1]), parts[2]); err != nil {
 			slog.Warn("compiled code on disk cannot be used and is made anew", "file", path, "error", err)
 			_ = os.Remove(path)
 			continue
@@ -117,10 +120,12 @@ func (c *diskCache) stage(key, inner string) (names []string) {
 
 // keep keeps the files that wazero has made.
 func (c *diskCache) keep(key, inner string, had []string) {
-	for _, f := range files(inner) {
-		if slices.Contains(had, f.Name()) || strings.Contains(f.Name(), ".") {
-			continue
-		}
+	made, _ := os.ReadDir(inner)
+	made = slices.DeleteFunc(made, func(f fs.DirEntry) bool { return slices.Contains(had, f.Name()) || strings.Contains(f.Name(), ".") })
+	if len(made) == 0 {
+		return
+	}
+	for _, f := range made {
 		path := filepath.Join(inner, f.Name())
 		sum, err := sumFile(path)
 		if err == nil {
@@ -164,26 +169,21 @@ func files(dir string) []fs.FileInfo {
 	return list
 }
 
-// copyFile copies a file if its content has the given hash.
-func copyFile(from, to, sum string) error {
-	in, err := os.Open(from)
+// place gives a file a second name if its content has the given hash. Nobody
+// writes to a file once it has its name, so that a link is as good as a copy;
+// where there are no links it is one.
+func place(from, to, sum string) error {
+	if got, err := sumFile(from); err != nil || got != sum {
+		return cmp.Or(err, errors.New("its content is not what was written"))
+	}
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	content, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, h), in)
-	if err = errors.Join(err, out.Close()); err == nil && hex.EncodeToString(h.Sum(nil)) != sum {
-		err = errors.New("its content is not what was written")
-	}
-	if err != nil {
-		_ = os.Remove(to)
-	}
-	return err
+	return os.WriteFile(to, content, 0o600)
 }
 
 func sumFile(path string) (string, error) {

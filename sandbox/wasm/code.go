@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -28,6 +29,11 @@ type code struct {
 
 	refs int // guarded by the store's mutex
 	size int // of the module, to bound what idle modules take
+
+	// Of an interpreter:
+	base  atomic.Pointer[state] // in which every program begins
+	mu    sync.Mutex
+	pools map[int64]*pool // instances in that state, by their memory limit
 }
 
 type codeKey struct {
@@ -46,19 +52,19 @@ type codeStore struct {
 
 	mu     sync.Mutex
 	codes  map[codeKey]*code
-	idle   []*code // without refs, oldest first
+	sums   map[*byte][sha256.Size]byte // of interpreters, by where they lie
+	idle   []*code                     // without refs, oldest first
 	closed bool
 	busy   sync.WaitGroup // compilations
 }
 
 func newCodeStore(rt *Runtime) *codeStore {
-	return &codeStore{rt: rt, compile: make(chan struct{}, 1), codes: map[codeKey]*code{}}
+	return &codeStore{rt: rt, compile: make(chan struct{}, 1), codes: map[codeKey]*code{}, sums: map[*byte][sha256.Size]byte{}}
 }
 
 // get returns the compiled module and holds a reference to it. Compiling goes
 // on in the background if ctx is done first, and the next call finds it.
-func (s *codeStore) get(ctx context.Context, wasm []byte, kind engineKind) (*code, error) {
-	key := codeKey{sha256.Sum256(wasm), kind}
+func (s *codeStore) get(ctx context.Context, wasm []byte, key codeKey) (*code, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -86,6 +92,22 @@ func (s *codeStore) get(ctx context.Context, wasm []byte, kind engineKind) (*cod
 		return nil, c.err
 	}
 	return c, nil
+}
+
+// sumOf returns the hash of a module that does not change: an interpreter's,
+// which many agents are loaded with.
+func (s *codeStore) sumOf(wasm []byte) [sha256.Size]byte {
+	if len(wasm) == 0 {
+		return sha256.Sum256(nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum, ok := s.sums[&wasm[0]]
+	if !ok {
+		sum = sha256.Sum256(wasm)
+		s.sums[&wasm[0]] = sum
+	}
+	return sum
 }
 
 // put gives a reference back.
@@ -126,6 +148,10 @@ func (s *codeStore) drop(c *code) {
 	if s.codes[c.key] == c {
 		delete(s.codes, c.key)
 	}
+	for _, p := range c.pools {
+		p.close()
+		s.rt.memory.leave(p)
+	}
 	if c.compiled != nil {
 		_ = c.compiled.Close(context.Background()) // frees memory, never fails
 		c.compiled = nil
@@ -162,7 +188,7 @@ func (s *codeStore) build(c *code, wasm []byte) {
 	}
 	rewritten, info, err := meter.Rewrite(wasm, meter.Options{
 		Allow:      allowed,
-		Exceptions: c.key.kind == trusted,
+		Exceptions: c.key.kind&trusted != 0,
 		Limits:     meter.Limits{MemoryPages: hardPages},
 	})
 	if err != nil {

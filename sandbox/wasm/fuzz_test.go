@@ -47,7 +47,7 @@ func FuzzHostFunctions(f *testing.F) {
 		}
 		defer g.close()
 		copy(g.bytes(), memory)
-		j := a.job(g, sandbox.Call{Host: search, Log: func(sandbox.LogLine) {}, Emit: func([]byte) {}}, []byte(`{"in":"put"}`))
+		j := a.job(g, &turn{gate: r.gate}, sandbox.Call{Host: search, Log: func(sandbox.LogLine) {}, Emit: func([]byte) {}}, []byte(`{"in":"put"}`))
 		if err := j.turn.take(ctx); err != nil {
 			t.Fatal(err)
 		}

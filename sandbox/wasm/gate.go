@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,11 +40,25 @@ func (g *gate) enter() error {
 
 func (g *gate) leave() { g.inside.Add(-1) }
 
-// A turn is one guest's place at the gate. It belongs to one goroutine.
+// A turn is one guest's place at the gate.
 type turn struct {
-	gate  *gate
+	gate *gate
+
+	mu    sync.Mutex // with the clock of away
 	since time.Time
 	held  bool
+	out   bool // a host operation runs for the guest
+	clock *time.Timer
+}
+
+// turn takes a turn for a call, at most until ctx is done. A guest that has made
+// the call waits for it, and gives up its own turn, which may be the only one.
+func (g *gate) turn(ctx context.Context) (*turn, error) {
+	if outer := jobOf(ctx); outer != nil {
+		outer.turn.give()
+	}
+	t := &turn{gate: g}
+	return t, t.take(ctx)
 }
 
 // take waits for a turn, at most until ctx is done.
@@ -59,16 +74,60 @@ func (t *turn) take(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.held, t.since = true, time.Now()
 	return nil
 }
 
 // give ends the turn, if there is one.
 func (t *turn) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end()
+}
+
+func (t *turn) end() {
 	if t.held {
 		t.held = false
 		<-t.gate.turns
 	}
+}
+
+// away is called before the host works for the guest. Its work counts as the
+// guest's own, so that guests cannot keep the machine busy by asking for much;
+// but an operation that takes longer waits for something, and others may have
+// the turn meanwhile.
+func (t *turn) away() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = true
+	if t.clock == nil {
+		t.clock = time.AfterFunc(turnTime, t.late)
+	} else {
+		t.clock.Reset(turnTime)
+	}
+}
+
+func (t *turn) late() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out {
+		t.end()
+	}
+}
+
+// back is called after away, and waits for a turn if there is none any more.
+func (t *turn) back(ctx context.Context) error {
+	t.mu.Lock()
+	t.out = false
+	t.clock.Stop()
+	held := t.held
+	t.mu.Unlock()
+	if !held {
+		return t.take(ctx)
+	}
+	return t.rotate(ctx)
 }
 
 // share gives others a chance, and returns ctx's error if it is done.
@@ -78,6 +137,11 @@ func (t *turn) share(ctx context.Context) error {
 	}
 	// The garbage collector and timers wait while a guest computes.
 	runtime.Gosched()
+	return t.rotate(ctx)
+}
+
+// rotate lets the next one in if the turn has lasted for its time.
+func (t *turn) rotate(ctx context.Context) error {
 	if t.gate.waiting.Load() == 0 || time.Since(t.since) < turnTime {
 		return nil
 	}

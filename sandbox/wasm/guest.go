@@ -123,13 +123,40 @@ func (g *guest) reset(s *state) bool {
 }
 
 // become makes a new guest what the state is.
-func (g *guest) become(s *state) bool {
-	if more := s.memory.size - len(g.bytes()); more > 0 {
-		if _, ok := g.module.Memory().Grow(uint32(more / pageSize)); !ok {
-			return false
-		}
+func (g *guest) become(s *state) bool { return g.grow(s.memory.size) && g.reset(s) }
+
+func (g *guest) grow(size int) bool {
+	more := size - len(g.bytes())
+	if more <= 0 {
+		return true
 	}
-	return g.reset(s)
+	_, ok := g.module.Memory().Grow(uint32(more / pageSize))
+	return ok
+}
+
+// beyond returns what the guest is beyond the state base, in which it was
+// before. Only used bytes of its memory can differ.
+func (g *guest) beyond(base *state, used int) *state {
+	s := &state{memory: takeDifference(g.bytes()[:used], &base.memory), elapsed: g.elapsed}
+	s.memory.size = len(g.bytes())
+	for _, v := range g.globals {
+		s.globals = append(s.globals, v.Get())
+	}
+	return s
+}
+
+// advance brings a guest that is in the state base to one that was taken
+// beyond it.
+func (g *guest) advance(s *state) bool {
+	if !g.grow(s.memory.size) {
+		return false
+	}
+	s.memory.lay(g.bytes())
+	for i, v := range g.globals {
+		v.Set(s.globals[i])
+	}
+	g.elapsed = s.elapsed
+	return true
 }
 
 // A job is one call while it runs: what the host functions work on.
@@ -137,7 +164,7 @@ type job struct {
 	guest  *guest
 	call   sandbox.Call
 	agent  *agent
-	turn   turn
+	turn   *turn
 	tank   meter.Tank
 	clock  clock
 	input  []byte
@@ -163,8 +190,8 @@ func jobOf(ctx context.Context) *job {
 // errExit ends a guest that called proc_exit.
 var errExit = errors.New("exit")
 
-// invoke calls an export and returns its result (0 if it has none). The error
-// is of the sandbox.
+// invoke calls an export and returns its result (0 if it has none). Its turn
+// must have been taken. The error is of the sandbox.
 func (j *job) invoke(ctx context.Context, name string, depth uint64) (int32, error) {
 	f := j.guest.funcs[name]
 	if f == nil {
@@ -173,10 +200,6 @@ func (j *job) invoke(ctx context.Context, name string, depth uint64) (int32, err
 		}
 		j.guest.funcs[name] = f
 	}
-	if err := j.turn.take(ctx); err != nil {
-		return 0, stopped(err)
-	}
-	defer j.turn.give()
 	first, _ := j.tank.Refill(0)
 	j.guest.fuel.Set(uint64(first))
 	j.guest.stack.Set(depth)

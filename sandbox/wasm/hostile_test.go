@@ -236,3 +236,22 @@ func TestManyCallsOnManyAgents(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A program that prints without end is stopped by the limit of its output.
+func TestEndlessPrinting(t *testing.T) {
+	body := []byte{0x41, 4, 0x41, 0x80, 0x80, 0x04, 0x36, 2, 0, // (i32.store (i32.const 4) (i32.const 65536))
+		0x03, 0x40, 0x41, 1, 0x41, 0, 0x41, 1, 0x41, 16, 0x10, 0, 0x1a, 0x0c, 0, 0x0b, 0x0b} // (loop (drop (call $fd_write …)) (br 0))
+	printer := module(
+		section(1, 2, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f, 0x60, 0, 0),
+		section(2, append(append([]byte{1}, append(name("wasi_snapshot_preview1"), name("fd_write")...)...), 0, 0)...),
+		section(3, 1, 1), section(5, 1, 0, 1),
+		section(7, append(append(append([]byte{2}, append(name("memory"), 2, 0)...), name("_start")...), 0, 1)...),
+		section(10, append([]byte{1, byte(len(body) + 1), 0}, body...)...))
+	m := manager(t, Options{})
+	load(t, m, manifest("printer", func(m *sandbox.Manifest) { m.Limits.TimeMS = 60_000 }), printer)
+	start := time.Now()
+	res, err := m.Run(t.Context(), "printer", sandbox.Call{Action: "run"})
+	if !errors.Is(err, sandbox.ErrOutput) || len(res.Output) > 0 || time.Since(start) > 10*time.Second {
+		t.Errorf("%v after %v, with %d bytes", err, time.Since(start), len(res.Output))
+	}
+}

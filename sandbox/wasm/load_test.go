@@ -293,7 +293,7 @@ func TestWASIPollMovesTheClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close()
-	j := a.(*agent).job(g, sandbox.Call{}, nil)
+	j := a.(*agent).job(g, &turn{gate: r.gate}, sandbox.Call{}, nil)
 	start := time.Now()
 	mem := g.bytes()
 	le := binary.LittleEndian
@@ -336,44 +336,11 @@ func TestWASIPollMovesTheClock(t *testing.T) {
 	}
 }
 
-// language is a runtime as those of other languages are made: by an
-// interpreter that is a Wasm module.
-type language struct {
-	*Runtime
-	interpreter Interpreter
-}
-
-func (l language) Load(ctx context.Context, m sandbox.Manifest, program []byte) (sandbox.Agent, error) {
-	return l.LoadProgram(ctx, m, l.interpreter, program)
-}
-
-func TestLoadProgram(t *testing.T) {
-	rt := open(t, Options{Kind: "quine"})
-	m := sandbox.NewManager(sandbox.Options{}, language{rt, Interpreter{Wasm: file(t, "testdata/program.wasm")}})
-	defer m.Close(context.Background())
-	for name, program := range map[string]string{"one": `{"one":1}`, "two": `[2]`} {
-		man := manifest(name, func(m *sandbox.Manifest) { m.Runtime = "quine" })
-		load(t, m, man, []byte(program))
-		for range 2 {
-			if res, err := m.Run(t.Context(), name, sandbox.Call{Action: "run"}); err != nil || string(res.Output) != program {
-				t.Errorf("%s: %s, %v", name, res.Output, err)
-			}
-		}
-	}
-	man := manifest("bad", func(m *sandbox.Manifest) { m.Runtime = "quine" })
-	if _, err := m.Load(t.Context(), man, []byte("!")); !errors.Is(err, sandbox.ErrBadAgent) || !strings.Contains(err.Error(), "syntax error") {
-		t.Errorf("a program with an error: %v", err)
-	}
-	if len(rt.code.codes) != 1 {
-		t.Errorf("%d modules were compiled for one interpreter", len(rt.code.codes))
-	}
-}
-
 // Exception handling is for interpreters only.
 func TestExceptionsAreForInterpretersOnly(t *testing.T) {
 	throwing := module(
 		section(1, 2, 0x60, 0, 1, 0x7f, 0x60, 0, 0), section(3, 1, 0), section(13, 1, 0, 1),
-		section(7, append(append([]byte{1}, name("execute")...), 0, 0)...),
+		section(7, append(append(append(append([]byte{2}, name("initialize")...), 0, 0), name("execute")...), 0, 0)...),
 		// block, try_table (catch 0 0), throw 0, end, unreachable, end, i32.const 0
 		section(10, 1, 17, 0, 0x02, 0x40, 0x1f, 0x40, 1, 0, 0, 0, 0x08, 0, 0x0b, 0x00, 0x0b, 0x41, 0, 0x0b))
 	rt := open(t, Options{})

@@ -20,11 +20,11 @@ type budget struct {
 	limit int64
 	used  atomic.Int64
 
-	mu     sync.Mutex
-	agents map[*agent]bool // that may have idle instances
+	mu    sync.Mutex
+	pools map[*pool]bool // whose instances may go
 }
 
-func newBudget(limit int64) *budget { return &budget{limit: limit, agents: map[*agent]bool{}} }
+func newBudget(limit int64) *budget { return &budget{limit: limit, pools: map[*pool]bool{}} }
 
 // take accounts for n more bytes, at the price of idle instances if need be.
 func (b *budget) take(n int64) bool {
@@ -38,28 +38,26 @@ func (b *budget) take(n int64) bool {
 	return true
 }
 
-// evict closes the idle instances of all agents.
+// evict closes all idle instances.
 func (b *budget) evict() {
 	b.mu.Lock()
-	agents := slices.Collect(maps.Keys(b.agents))
+	pools := slices.Collect(maps.Keys(b.pools))
 	b.mu.Unlock()
-	for _, a := range agents {
-		if !a.private() { // whose instance is its state
-			a.evict()
-		}
+	for _, p := range pools {
+		p.evict()
 	}
 }
 
-func (b *budget) enrol(a *agent) {
+func (b *budget) enrol(p *pool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.agents[a] = true
+	b.pools[p] = true
 }
 
-func (b *budget) leave(a *agent) {
+func (b *budget) leave(p *pool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.agents, a)
+	delete(b.pools, p)
 }
 
 // memory is the linear memory of one instance: it stays below the agent's
@@ -164,6 +162,60 @@ func takeImage(mem []byte) image {
 		}
 	}
 	return img
+}
+
+// takeDifference returns what differs in mem from an image of it that was
+// taken earlier. Memory does not shrink.
+func takeDifference(mem []byte, earlier *image) image {
+	const part = 256 // programs scatter small objects
+	img := image{size: len(mem)}
+	earlier.each(mem, func(at int, was []byte) {
+		for from := at; from < at+grain; from += part {
+			if bytes.Equal(mem[from:from+part], was[from-at:][:part]) {
+				continue
+			}
+			if n := len(img.runs); n > 0 && img.runs[n-1].at+len(img.runs[n-1].data) == from {
+				img.runs[n-1].data = append(img.runs[n-1].data, mem[from:from+part]...)
+			} else {
+				img.runs = append(img.runs, run{from, slices.Clone(mem[from:][:part])})
+			}
+		}
+	})
+	return img
+}
+
+// each calls f for every grain of mem that differs from the image, with what
+// it was.
+func (img *image) each(mem []byte, f func(at int, was []byte)) {
+	next := 0
+	for at := 0; at < len(mem); at += grain {
+		for next < len(img.runs) && img.runs[next].at+len(img.runs[next].data) <= at {
+			next++
+		}
+		was := zeros[:]
+		if next < len(img.runs) && img.runs[next].at <= at {
+			was = img.runs[next].data[at-img.runs[next].at:][:grain]
+		}
+		if !bytes.Equal(mem[at:at+grain], was) {
+			f(at, was)
+		}
+	}
+}
+
+// lay writes the image over mem, whose other parts stay.
+func (img *image) lay(mem []byte) {
+	for _, r := range img.runs {
+		copy(mem[r.at:], r.data)
+	}
+}
+
+// weight is about what the image takes, in bytes.
+func (img *image) weight() int {
+	n := 0
+	for _, r := range img.runs {
+		n += cap(r.data) + 40
+	}
+	return n
 }
 
 // restore makes mem, of the same size, what it was.

@@ -47,10 +47,11 @@ type Options struct {
 
 // A Runtime is a sandbox.Runtime for WebAssembly. It may be used concurrently.
 type Runtime struct {
-	opts   Options
-	gate   *gate
-	memory *budget
-	code   *codeStore
+	opts     Options
+	gate     *gate
+	memory   *budget
+	code     *codeStore
+	programs *programStore
 
 	mu      sync.Mutex
 	engines [engineKinds]*engine
@@ -66,7 +67,7 @@ func New(opts Options) (*Runtime, error) {
 	opts.Queue = cmp.Or(opts.Queue, 1024)
 	opts.Memory = cmp.Or(opts.Memory, 2<<30)
 	opts.Kind = cmp.Or(opts.Kind, "wasm")
-	r := &Runtime{opts: opts, gate: newGate(opts.Parallel, opts.Queue), memory: newBudget(opts.Memory)}
+	r := &Runtime{opts: opts, gate: newGate(opts.Parallel, opts.Queue), memory: newBudget(opts.Memory), programs: newProgramStore()}
 	r.code = newCodeStore(r)
 	if opts.CacheDir != "" {
 		cache, err := openCache(opts.CacheDir)

@@ -1,18 +1,32 @@
 ;; A language in which a program's output is its own text. A program that
-;; begins with ! has an error in it.
+;; begins with ! has an error in it. One that begins with ? traps when it is
+;; run, one with - takes more memory, one with @ never ends. Whoever finds
+;; that another call has been there traps too.
 (module
   (import "engram" "input_len" (func $input_len (result i32)))
   (import "engram" "input_read" (func $input_read (param i32 i32) (result i32)))
   (import "engram" "output" (func $output (param i32 i32)))
   (memory (export "memory") 1)
   (global $length (mut i32) (i32.const 0))
+  (global $used (mut i32) (i32.const 0))
   (data (i32.const 0) "syntax error")
+  (func (export "_initialize") (i32.store (i32.const 512) (i32.const 7)))
+  (func $begins_with (param $c i32) (result i32)
+    (i32.eq (i32.load8_u (i32.const 1024)) (local.get $c)))
   (func (export "initialize") (result i32)
+    (if (i32.ne (i32.load (i32.const 512)) (i32.const 7)) (then (unreachable)))
+    (if (i32.or (global.get $length) (i32.load (i32.const 1024))) (then (unreachable)))
     (global.set $length (call $input_read (i32.const 1024) (i32.const 60000)))
-    (if (i32.eq (i32.load8_u (i32.const 1024)) (i32.const 33))
+    (if (call $begins_with (i32.const 33))
       (then (call $output (i32.const 0) (i32.const 12)) (return (i32.const 1))))
     (i32.const 0))
   (func (export "execute") (result i32)
+    (if (i32.or (global.get $used) (i32.load (i32.const 65000))) (then (unreachable)))
+    (global.set $used (i32.const 1))
+    (i32.store (i32.const 65000) (i32.const 1))
+    (if (call $begins_with (i32.const 45)) (then (drop (memory.grow (i32.const 1)))))
+    (if (call $begins_with (i32.const 63)) (then (unreachable)))
+    (if (call $begins_with (i32.const 64)) (then (loop (br 0))))
     (call $output (i32.const 1024) (global.get $length))
     (i32.const 0))
 )

@@ -1,0 +1,80 @@
+// The globals that a program finds, over the few functions of the host. It
+// gives back what is to run before and after each call.
+(host) => {
+  "use strict";
+
+  /** An operation that was refused or failed: code, message and a hint. */
+  class EngramError extends Error {
+    constructor(of) {
+      super(of.message);
+      this.code = of.code;
+      if (of.hint) this.hint = of.hint;
+    }
+  }
+  Object.defineProperty(EngramError.prototype, "name", { value: "EngramError", configurable: true, writable: true });
+
+  const { isArray } = Array, { stringify } = JSON;
+  const call = host.callWith(EngramError);
+  const isObject = (v) => typeof v === "object" && v !== null;
+  const listOf = (v) => (isArray(v) ? v : [v]);
+
+  const engram = {
+    call,
+    create(content, source, confidence) {
+      if (isArray(content)) return call("engram_create", { engrams: content }).engrams;
+      if (isObject(content)) return call("engram_create", content).engrams[0];
+      return call("engram_create", { content, source, confidence }).engrams[0].id;
+    },
+    get(id, options) {
+      const { engrams } = call("engram_get", { ...options, ids: listOf(id) });
+      return isArray(id) ? engrams : engrams[0] ?? null;
+    },
+    search(query, options) {
+      const { hits, cursor } = call("engram_search", isObject(query) ? query : { ...options, query });
+      return Object.defineProperty(hits, "cursor", { value: cursor });
+    },
+    update: (id, fields) => call("engram_update", { ...fields, id }).engram,
+    link(from, to, relation, weight) {
+      const { links } = call("engram_link", { links: isObject(from) ? listOf(from) : [{ from, to, relation, weight }] });
+      return isArray(from) ? links : links[0];
+    },
+    unlink: (from, to, relation) => call("engram_unlink", { links: isObject(from) ? listOf(from) : [{ from, to, relation }] }),
+    forget: (id) => call("engram_forget", isObject(id) && !isArray(id) ? id : { ids: listOf(id) }),
+    graph: (start, options) => call("engram_graph", { ...options, start: listOf(start) }),
+    history: (id, options) => call("engram_history", { ...options, id }),
+  };
+
+  const text = (values) => values.map((v) => (typeof v === "string" ? v : v instanceof Error ? String(v) : stringify(v) ?? String(v))).join(" ");
+  const logger = (level) => (...values) => host.log(level, text(values));
+  const levels = { debug: logger(0), info: logger(1), warn: logger(2), error: logger(3) };
+
+  // The globals of this call, read when they are first asked for, and their
+  // JSON as it was then.
+  let held, before;
+  const lazy = (o, key, get, set) => Object.defineProperty(o, key, { get, set, enumerable: true });
+  lazy(globalThis, "globals", () => {
+    if (held === undefined) before = stringify(held = call("globals_get"));
+    return held;
+  }, (value) => { held = value; });
+
+  let config;
+  lazy(globalThis, "config", () => (config ??= host.config()));
+
+  Object.assign(globalThis, {
+    engram,
+    EngramError,
+    log: Object.assign(logger(1), levels),
+    console: { log: levels.info, ...levels },
+    nowMs: host.nowMs,
+    deadlineMs: host.deadlineMs,
+    fuelLeft: host.fuelLeft,
+    emit: host.emit,
+  });
+  Math.random = host.random;
+
+  const begin = () => { held = before = undefined; };
+  const finish = () => {
+    if (held !== undefined && stringify(held) !== before) call("globals_set", held);
+  };
+  return [begin, finish];
+}

@@ -1,0 +1,47 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// What the host does for a guest counts as the guest's work, as long as it is
+// work: whoever waits for something longer than a turn lets others in.
+func TestGate_OperationsOfTheHost(t *testing.T) {
+	g := newGate(1, 10)
+	one, two := turn{gate: g}, turn{gate: g}
+	if err := one.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	brief, cancel := context.WithTimeout(t.Context(), turnTime/5)
+	defer cancel()
+	one.away()
+	if err := two.take(brief); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the host works for one guest another computes: %v", err)
+	}
+	if err := two.take(t.Context()); err != nil { // waits for the end of the turn
+		t.Fatal(err)
+	}
+	returned := make(chan error, 1)
+	go func() { returned <- one.back(t.Context()) }()
+	select {
+	case err := <-returned:
+		t.Errorf("two guests compute: %v", err)
+	case <-time.After(3 * turnTime):
+	}
+	two.give()
+	if err := <-returned; err != nil {
+		t.Error(err)
+	}
+	one.away()
+	if err := one.back(t.Context()); err != nil || len(g.turns) != 1 {
+		t.Errorf("a short operation: %v, %d turns are taken", err, len(g.turns))
+	}
+	one.give()
+	one.give() // a second time is fine
+	if len(g.turns) != 0 || g.waiting.Load() != 0 {
+		t.Errorf("%d turns are taken and %d wait", len(g.turns), g.waiting.Load())
+	}
+}
