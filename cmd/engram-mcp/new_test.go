@@ -95,8 +95,14 @@ func TestNewAgentBuildsAndVerifies(t *testing.T) {
 // engramMCP runs the program, which must end well, and returns its stdout.
 func engramMCP(t *testing.T, args ...string) string {
 	t.Helper()
+	return answered(t, "", args...)
+}
+
+// answered is engramMCP with something to read on stdin.
+func answered(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
 	var out, problems bytes.Buffer
-	if code := run(context.Background(), args, strings.NewReader(""), &out, &problems); code != exitOK {
+	if code := run(context.Background(), args, strings.NewReader(stdin), &out, &problems); code != exitOK {
 		t.Fatalf("engram-mcp %s: status %d\n%s%s", strings.Join(args, " "), code, out.Bytes(), problems.Bytes())
 	}
 	return out.String()
