@@ -42,7 +42,10 @@ type Error struct {
 
 // Error returns the failure without its hint.
 func (e *Error) Error() string {
-	s := e.Op + ": " + e.Kind.Error()
+	s := e.Kind.Error()
+	if e.Op != "" {
+		s = e.Op + ": " + s
+	}
 	if e.Ref != "" {
 		s += ": " + e.Ref
 	}

@@ -27,7 +27,7 @@ and with no more of the memory than the tools it was granted.`,
 		Args: oneOfItsCommands,
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
-	cmd.AddCommand(newAgentInstall(a), newAgentApprove(a), newAgentTry(a), newAgentInspect(a), newAgentVerify(a),
+	cmd.AddCommand(newAgentNew(a), newAgentInstall(a), newAgentApprove(a), newAgentTry(a), newAgentInspect(a), newAgentVerify(a),
 		&cobra.Command{
 			Use: "list", Short: "List the agents of the space", Args: none,
 			RunE: func(cmd *cobra.Command, _ []string) error {

@@ -89,6 +89,9 @@ func (a *app) verify(ctx context.Context, g *givenAgent, list []example) error {
 			return err
 		}
 		out.SHA256 = m.SHA256
+		if m, err = asKept(m); err != nil {
+			return err
+		}
 		v := &verifier{engine: e, manifest: m, code: g.code}
 		defer v.close()
 		for _, x := range list {
@@ -108,6 +111,16 @@ func (a *app) verify(ctx context.Context, g *givenAgent, list []example) error {
 		return err
 	}
 	return a.showVerified(&out)
+}
+
+// asKept is a manifest as a space keeps it: its config, which the agent reads,
+// is without blanks then.
+func asKept(m sandbox.Manifest) (sandbox.Manifest, error) {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	return sandbox.ParseManifest(raw)
 }
 
 func (a *app) showVerified(v *verified) error {

@@ -5,10 +5,15 @@
 # built by the test that runs it.
 set -e
 cd "$(dirname "$0")"
-for f in kernels hostile; do wat2wasm --enable-tail-call src/$f.wat -o $f.wasm; done
-clang-19 --target=wasm32 -O2 -mbulk-memory -msimd128 -mmultivalue -mtail-call -nostdlib \
-  -Wl,--no-entry -Wl,--strip-debug -o work-c.wasm src/work.c
-rustc --target wasm32-unknown-unknown -C opt-level=s -C linker=wasm-ld-14 -C linker-flavor=wasm-ld \
-  -C strip=symbols -C panic=abort --crate-type cdylib -C lto -o work-rust.wasm src/work.rs
-asc src/work.ts -O --runtime minimal --use abort= -o work-as.wasm
-chmod -x *.wasm
+OUT="${OUT:-.}"
+for f in kernels hostile; do wat2wasm --enable-tail-call src/$f.wat -o "$OUT/$f.wasm"; done
+# Linked apart, since clang would run whatever wasm-opt it finds.
+object=$(mktemp)
+trap 'rm -f "$object"' EXIT
+clang="${CLANG:-clang-19}"
+"$clang" --target=wasm32 -O2 -mbulk-memory -msimd128 -mmultivalue -mtail-call -c -o "$object" src/work.c
+"$clang" --target=wasm32 -nostdlib -Wl,--no-entry -Wl,--strip-debug -o "$OUT/work-c.wasm" "$object"
+"${RUSTC:-/usr/bin/rustc}" --target wasm32-unknown-unknown -C opt-level=s -C linker=wasm-ld-14 -C linker-flavor=wasm-ld \
+  -C strip=symbols -C panic=abort --crate-type cdylib -C lto -o "$OUT/work-rust.wasm" src/work.rs
+"${ASC:-asc}" src/work.ts -O --runtime minimal --use abort= -o "$OUT/work-as.wasm"
+chmod -x "$OUT"/*.wasm

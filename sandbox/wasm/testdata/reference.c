@@ -1,5 +1,5 @@
 /* The reference agent of sandboxtest, in C without a standard library. */
-#include "../../../examples/agents/c/json.h"
+#include "abi.h"
 
 enum { ROOM = (1 << 20) + 4096 };
 static char in[ROOM], out[ROOM];

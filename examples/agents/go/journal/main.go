@@ -10,44 +10,38 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
+
+	"engram-mcp/examples/agents/go/engram"
 )
 
 func main() {}
 
 //go:wasmexport tool_write
-func write() int32 {
-	return finish(add())
+func write() int32 { return engram.Act(add) }
+
+type entry struct {
+	ID string `json:"id"`
+	N  int    `json:"n"`
 }
 
-func add() (any, error) {
-	var p struct{ Text string }
-	if err := input(&p); err != nil {
-		return nil, err
-	}
+func add(p struct{ Text string }) (entry, error) {
 	if p.Text = strings.TrimSpace(p.Text); p.Text == "" {
-		return nil, errors.New("text is empty")
+		return entry{}, errors.New("text is empty")
 	}
 	var g struct {
 		N int `json:"n"`
 	}
-	if err := call("globals_get", struct{}{}, &g); err != nil {
-		return nil, err
+	if err := engram.Globals(&g); err != nil {
+		return entry{}, err
 	}
 	g.N++
-	if err := call("globals_set", g, &struct{}{}); err != nil {
-		return nil, err
+	if err := engram.SetGlobals(g); err != nil {
+		return entry{}, err
 	}
-	var made struct{ Engrams []struct{ ID string } }
-	err := call("engram_create", map[string]any{
-		"content": p.Text, "kind": "entry", "context": "journal", "metadata": map[string]int{"n": g.N},
-	}, &made)
+	made, err := engram.Create(engram.New{Content: p.Text, Kind: "entry", Context: "journal", Metadata: map[string]int{"n": g.N}})
 	if err != nil {
-		return nil, err
+		return entry{}, err
 	}
-	if len(made.Engrams) != 1 {
-		return nil, fmt.Errorf("engram_create made %d engrams", len(made.Engrams))
-	}
-	return map[string]any{"n": g.N, "id": made.Engrams[0].ID}, nil
+	return entry{made[0].ID, g.N}, nil
 }

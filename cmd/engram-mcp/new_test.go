@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// toolchains say, by language, what is missing here to build agents in it, and
+// what build.sh must be told to find the rest.
+var toolchains = map[string]func() (env []string, missing string){
+	"go": func() ([]string, string) { return []string{"GOFLAGS=-buildvcs=false"}, lacking("go") },
+	"c": func() ([]string, string) {
+		clang := firstOnPath(os.Getenv("CLANG"), "clang", "clang-22", "clang-21", "clang-20", "clang-19")
+		if clang == "" {
+			return nil, "clang"
+		}
+		linker, err := exec.Command(clang, "--target=wasm32", "-print-prog-name=wasm-ld").Output()
+		if err != nil || lacking(strings.TrimSpace(string(linker))) != "" {
+			return nil, "wasm-ld for " + clang
+		}
+		return []string{"CLANG=" + clang}, ""
+	},
+	"rust": func() ([]string, string) {
+		rustc := firstOnPath(os.Getenv("RUSTC"), "rustc")
+		if rustc == "" {
+			return nil, "rustc"
+		}
+		lib, err := exec.Command(rustc, "--print", "target-libdir", "--target", "wasm32-unknown-unknown").Output()
+		if _, there := os.Stat(strings.TrimSpace(string(lib))); err != nil || there != nil {
+			return nil, "the target wasm32-unknown-unknown of " + rustc
+		}
+		return []string{"RUSTC=" + rustc}, ""
+	},
+	"assemblyscript": func() ([]string, string) {
+		asc := firstOnPath(os.Getenv("ASC"), "asc")
+		if asc == "" {
+			return nil, "asc of the npm package assemblyscript"
+		}
+		return []string{"ASC=" + asc}, ""
+	},
+	"wat": func() ([]string, string) { return nil, lacking("wat2wasm") },
+}
+
+func lacking(program string) string {
+	if _, err := exec.LookPath(program); err != nil {
+		return program
+	}
+	return ""
+}
+
+func firstOnPath(programs ...string) string {
+	for _, p := range programs {
+		if p != "" && lacking(p) == "" {
+			return p
+		}
+	}
+	return ""
+}
+
+// A new agent in any language builds with its one command and does what its
+// examples say, on both engines.
+func TestNewAgentBuildsAndVerifies(t *testing.T) {
+	for _, l := range starters {
+		t.Run(l.name, func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("building an agent takes seconds")
+			}
+			env, missing := toolchains[l.name]()
+			if missing != "" {
+				t.Skipf("there is no %s here", missing)
+			}
+			if _, err := l.project("x"); err != nil {
+				t.Skip(err)
+			}
+			t.Chdir(t.TempDir())
+			t.Setenv("ENGRAM_DATA_DIR", filepath.Join(t.TempDir(), "data"))
+			engramMCP(t, "agent", "new", "tidy-notes", "--lang", l.name)
+			build := exec.Command("sh", filepath.Join("tidy-notes", "build.sh"))
+			build.Env = append(os.Environ(), env...)
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("build.sh: %v\n%s", err, out)
+			}
+			if out := engramMCP(t, "agent", "verify", "tidy-notes"); strings.Count(out, "ok  ") < 3 {
+				t.Errorf("it verifies little:\n%s", out)
+			}
+		})
+	}
+}
+
+// engramMCP runs the program, which must end well, and returns its stdout.
+func engramMCP(t *testing.T, args ...string) string {
+	t.Helper()
+	return answered(t, "", args...)
+}
+
+// answered is engramMCP with something to read on stdin.
+func answered(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	var out, problems bytes.Buffer
+	if code := run(context.Background(), args, strings.NewReader(stdin), &out, &problems); code != exitOK {
+		t.Fatalf("engram-mcp %s: status %d\n%s%s", strings.Join(args, " "), code, out.Bytes(), problems.Bytes())
+	}
+	return out.String()
+}
+
+// What a new agent begins with names it, and nothing of where it comes from.
+func TestNewAgentIsNamedThroughout(t *testing.T) {
+	for _, l := range starters {
+		files, err := l.project("tidy-notes")
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		for _, f := range files {
+			for _, stray := range []string{"starter", "examples/agents", "NAME", "../engram\"", "../engram.h\""} {
+				if strings.Contains(f.text, stray) && !strings.HasPrefix(filepath.Base(f.name), "engram.") {
+					t.Errorf("%s, %s: %q is left", l.name, f.name, stray)
+				}
+			}
+		}
+	}
+}

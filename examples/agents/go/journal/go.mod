@@ -1,3 +1,0 @@
-module journal
-
-go 1.26
