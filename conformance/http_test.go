@@ -33,7 +33,14 @@ type overHTTP struct {
 	err     *bytes.Buffer
 }
 
+// startHTTP starts a server that serves everyone on this machine.
 func startHTTP(t *testing.T, data string, args ...string) *overHTTP {
+	t.Helper()
+	return listenHTTP(t, data, append([]string{"--no-auth"}, args...)...)
+}
+
+// listenHTTP starts a server on a free port, and returns when it listens.
+func listenHTTP(t *testing.T, data string, args ...string) *overHTTP {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +48,7 @@ func startHTTP(t *testing.T, data string, args ...string) *overHTTP {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	h := &overHTTP{cmd: binary.Command(t, data, append([]string{"serve", "--http", addr, "--no-auth"}, args...)...), url: "http://" + addr, err: &bytes.Buffer{}}
+	h := &overHTTP{cmd: binary.Command(t, data, append([]string{"serve", "--http", addr}, args...)...), url: "http://" + addr, err: &bytes.Buffer{}}
 	h.cmd.Stderr = h.err
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)

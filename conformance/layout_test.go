@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +102,7 @@ func TestNoCatchAllFolders(t *testing.T) {
 			return err
 		}
 		switch d.Name() {
-		case ".git", "node_modules", "testdata":
+		case ".git", "node_modules", ".venv", ".venv-mcp2", "testdata":
 			return filepath.SkipDir
 		case "internal", "pkg", "utils", "util", "common", "models", "helpers", "misc":
 			t.Errorf("%s says nothing about what is in it", path)
@@ -169,5 +170,37 @@ func undocumented(t *testing.T, path string, d *doc.Package) {
 		funcs(typ.Name+".", typ.Methods)
 		values(typ.Consts)
 		values(typ.Vars)
+	}
+}
+
+// Lock files pin what is installed, not where it comes from: each machine has
+// a registry of its own.
+func TestLockFilesNameNoRegistry(t *testing.T) {
+	out, err := exec.Command("git", "ls-files", "..").Output()
+	if err != nil {
+		t.Skipf("this is no git checkout: %v", err)
+	}
+	seen := 0
+	for name := range strings.Lines(string(out)) {
+		name = strings.TrimSpace(name)
+		base := filepath.Base(name)
+		named := regexp.MustCompile(`https?://|--(extra-)?index-url|--find-links|--trusted-host`)
+		switch {
+		case base == "package-lock.json":
+			named = regexp.MustCompile(`"resolved": "http`)
+		case !strings.HasPrefix(base, "requirements") || filepath.Ext(base) != ".txt":
+			continue
+		}
+		seen++
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := named.Find(text); at != nil {
+			t.Errorf("%s names a place: %s", name, at)
+		}
+	}
+	if seen < 4 {
+		t.Errorf("only %d lock files were found", seen)
 	}
 }

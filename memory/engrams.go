@@ -380,7 +380,8 @@ func (t *txn) engram(r *record) (*Engram, error) {
 
 // Get returns the engrams with these ids, each once, in the order asked for.
 // missing lists the ids, as given, of those that the caller cannot have: not
-// there, forgotten, expired, or not readable. At most MaxPage ids.
+// there, forgotten, expired, or not readable. At most MaxPage ids, and no more of
+// them than have MaxPageBytes together.
 func (s *Store) Get(ctx context.Context, ids []string, o GetOptions) (engrams []Engram, missing []string, err error) {
 	if len(ids) == 0 || len(ids) > MaxPage {
 		return nil, nil, invalid("get", fmt.Sprintf("%d ids", len(ids)), fmt.Sprintf("give 1 to %d ids", MaxPage))
@@ -388,6 +389,7 @@ func (s *Store) Get(ctx context.Context, ids []string, o GetOptions) (engrams []
 	var rows []int64
 	err = s.stagedView(ctx, "get", func(v *view) error {
 		engrams, missing, rows = nil, nil, nil
+		size := 0
 		seen := map[uuid.UUID]bool{}
 		for _, id := range ids {
 			u, err := uuid.Parse(id)
@@ -408,6 +410,9 @@ func (s *Store) Get(ctx context.Context, ids []string, o GetOptions) (engrams []
 			e := found[0]
 			if err := v.details(&e, o); err != nil {
 				return err
+			}
+			if size += len(e.Content) + len(e.Metadata); size > MaxPageBytes && len(engrams) > 0 {
+				return invalid("get", fmt.Sprintf("these engrams have more than %d bytes together", MaxPageBytes), "give fewer ids at once")
 			}
 			engrams = append(engrams, e.Engram)
 			rows = append(rows, e.row)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,21 @@ func TestCreateGetRoundTrip(t *testing.T) {
 	diffEngram(t, want, e)
 	if d := time.Since(e.CreatedAt); d < 0 || d > time.Minute {
 		t.Errorf("created_at is %v ago", d)
+	}
+}
+
+func TestGetIsBoundedInBytes(t *testing.T) {
+	ctx, s := open(t, memory.Options{})
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, create(t, ctx, s, memory.Create{Content: strings.Repeat(strconv.Itoa(i), memory.MaxPageBytes/4)}))
+	}
+	if got, _, err := s.Get(ctx, ids[:4], memory.GetOptions{}); err != nil || len(got) != 4 {
+		t.Errorf("as much as goes: %d engrams, %v", len(got), err)
+	}
+	var told *memory.Error
+	if _, _, err := s.Get(ctx, ids, memory.GetOptions{}); !errors.As(err, &told) || !errors.Is(err, memory.ErrInvalid) || told.Hint != "give fewer ids at once" {
+		t.Errorf("more than that: %v", err)
 	}
 }
 

@@ -90,11 +90,11 @@ func (a *Agents) Close(ctx context.Context) error {
 func (a *Agents) Tools() []Tool {
 	list := []Tool{
 		New(Tool{
-			Name: "agent_run", Title: "Run an agent", Profile: ProfileAgents, Default: true, Needs: memory.Read, Destructive: true, OpenWorld: true,
+			Name: "agent_run", Title: "Run an agent", Quotes: true, Profile: ProfileAgents, Default: true, Needs: memory.Read, Destructive: true, OpenWorld: true,
 			Description: "Run an action of an installed agent, with your rights at most. What it writes takes effect only if it succeeds. agent_list shows agents and actions.",
 		}, a.runTool),
 		New(Tool{
-			Name: "agent_list", Title: "List agents", Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
+			Name: "agent_list", Title: "List agents", Quotes: true, Profile: ProfileAgents, Needs: memory.Read, ReadOnly: true, Idempotent: true,
 			Description: "List the installed agents with their actions, the tools that they may call, and the hooks and schedules that run them.",
 		}, a.listTool),
 		New(Tool{
@@ -433,7 +433,7 @@ func (a *Agents) actionTools(ctx context.Context) []Tool {
 
 func (a *Agents) actionTool(ag *agent, act *action) Tool {
 	name := ag.manifest.Name
-	t := Tool{Name: name + "_" + act.Name, Title: name + ": " + act.Name, Profile: ProfileAgents, Needs: memory.Read,
+	t := Tool{Name: name + "_" + act.Name, Title: name + ": " + act.Name, Profile: ProfileAgents, Needs: memory.Read, Quotes: true,
 		Description: strings.TrimSpace("[agent " + name + "] " + act.Description),
 		ReadOnly:    act.ReadOnly, Destructive: !act.ReadOnly, OpenWorld: !slices.Contains(remoteKinds, ag.manifest.Runtime),
 		In: act.in.raw, Out: act.out.raw}

@@ -142,8 +142,8 @@ func TestAgents_InstallRunListRemove(t *testing.T) {
 		t.Errorf("%v", list)
 	}
 	w.call(ctx, "agent_remove", args{"agent": "tidy"})
-	if _, kind := w.refused(ctx, "agent_run", args{"agent": "tidy", "action": "go"}); kind != "not_found" {
-		t.Error(kind)
+	if text, kind := w.refused(ctx, "agent_run", args{"agent": "tidy", "action": "go"}); kind != "not_found" || !strings.Contains(text, "engram-mcp agent install") {
+		t.Errorf("%s (%s)", text, kind)
 	}
 }
 

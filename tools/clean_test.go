@@ -2,8 +2,8 @@ package tools
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 )
@@ -21,6 +21,10 @@ func TestClean(t *testing.T) {
 		{`{"a":"kept \\u202e \\b \" \/"}`, `{"a":"kept \\u202e \\b \" \/"}`},
 		{`{"a":"lone \ud83d and \ud83dx"}`, `{"a":"lone \ud83d and \ud83dx"}`},
 		{`{"k\u0000ey":1}`, `{"key":1}`},
+		{"{\"a\":\"zero\u200bwidth l\u200er\u200f soft\u00adhyphen a\u061clm\"}", `{"a":"zerowidth lr softhyphen alm"}`},
+		{"{\"a\":\"می\u200cخواهم ❤\ufe0f\u200d🔥 葛\U000e0100\"}", "{\"a\":\"می\u200cخواهم ❤\ufe0f\u200d🔥 葛\U000e0100\"}"},
+		{"{\"a\":\"smile 😀\ufe01\ufe02\U000e0101\u200d\u200c\u200d\ufe00 end\"}", "{\"a\":\"smile 😀\ufe01\u200d end\"}"},
+		{`{"a":"x\u200d\u200d\ufe0f\udb40\udd00y"}`, `{"a":"x\u200dy"}`},
 	}
 	for _, tt := range tests {
 		if got := string(clean([]byte(tt.in))); got != tt.want {
@@ -41,8 +45,23 @@ func TestClean_IsDroppingRunes(t *testing.T) {
 		if err := json.Unmarshal(clean(raw), &got); err != nil {
 			t.Fatalf("%s is not JSON any more: %v", raw, err)
 		}
-		if want := strings.Map(visible, s); got["a"] != want {
+		if want := seen(s); got["a"] != want {
 			t.Fatalf("%q became %q, want %q", s, got["a"], want)
 		}
 	})
+}
+
+// Whatever Unicode says to show nothing for is dropped, or kept once where it
+// means something.
+func TestClean_NothingIsHidden(t *testing.T) {
+	for r := range rune(unicode.MaxRune) {
+		shapes := r >= 0x13430 && r <= 0x1343f || unicode.Is(unicode.Prepended_Concatenation_Mark, r) // these are seen
+		hides := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Bidi_Control)
+		if hides && !shapes && r != '\t' && r != '\n' && r != '\r' && !invisible(r) && hiddenKind(r) == nothing {
+			t.Errorf("%U is neither dropped nor counted", r)
+		}
+		if !hides && unicode.IsGraphic(r) && (invisible(r) || hiddenKind(r) != nothing) {
+			t.Errorf("%U (%c) is dropped", r, r)
+		}
+	}
 }

@@ -57,11 +57,11 @@ func Compat(open Opener) []Tool {
 			Description: "Remove single observations from entities."}), on(open, deleteObservations)),
 		New(g(Tool{Name: "delete_relations", Title: "Delete relations", Destructive: true, Idempotent: true,
 			Description: "Remove relations between entities."}), on(open, deleteRelations)),
-		New(g(Tool{Name: "read_graph", Title: "Read the graph", ReadOnly: true, Idempotent: true,
+		New(g(Tool{Name: "read_graph", Title: "Read the graph", Quotes: true, ReadOnly: true, Idempotent: true,
 			Description: "Read the whole knowledge graph. It may be large: prefer search_nodes."}), on(open, readGraph)),
-		New(g(Tool{Name: "search_nodes", Title: "Search entities", ReadOnly: true, Idempotent: true,
+		New(g(Tool{Name: "search_nodes", Title: "Search entities", Quotes: true, ReadOnly: true, Idempotent: true,
 			Description: "Find entities by words and meaning in their names, types and observations, best first, with their relations."}), on(open, searchNodes)),
-		New(g(Tool{Name: "open_nodes", Title: "Open entities", ReadOnly: true, Idempotent: true,
+		New(g(Tool{Name: "open_nodes", Title: "Open entities", Quotes: true, ReadOnly: true, Idempotent: true,
 			Description: "Read entities by name, with their relations."}), on(open, openNodes)),
 	}
 }

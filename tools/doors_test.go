@@ -117,8 +117,8 @@ type prey struct {
 	word, content, tag, source, agentName string
 }
 
-// nothing is a prey that has never been.
-func nothing() prey {
+// noPrey is one that has never been.
+func noPrey() prey {
 	id := func() string { return uuid.Must(uuid.NewV7()).String() }
 	return prey{id: id(), second: id(), gone: id(), request: id(), context: "noctx", collection: "nocol", entity: "Nobody",
 		word: "zqnowordx", content: "zqnowordx lies here", tag: "notag", source: "nosource", agentName: "noagent"}
@@ -363,7 +363,7 @@ func TestDoors_WhatIsHiddenIsNotThere(t *testing.T) {
 			s.engage(in(t, home, tt.installer, allRights), "wide", nil)
 			caller, agent := in(t, home, tt.caller, readWrite), cmp.Or(tt.agent, "spy")
 			hub, far := s.furnish(in(t, home, "them", memory.Owner))
-			none := nothing()
+			none := noPrey()
 			before := s.askEverywhere(caller, agent, none, hub, far)
 
 			owner, hub2, far2 := in(t, "default", "them", memory.Owner), hub, far
@@ -438,7 +438,7 @@ func TestDoors_WhoMaySeeFindsIt(t *testing.T) {
 	owner := in(t, "default", "them", memory.Owner)
 	s.engage(owner, "wide", nil)
 	hub, far := s.furnish(owner)
-	before := s.askEverywhere(owner, "wide", nothing(), hub, far)
+	before := s.askEverywhere(owner, "wide", noPrey(), hub, far)
 	dull := slices.Concat(ungrantable, []string{"agent_list", "agent_stats"}) // there is no prey for them
 	for tool, ways := range doors {
 		found := slices.Contains(dull, tool)
@@ -446,7 +446,7 @@ func TestDoors_WhoMaySeeFindsIt(t *testing.T) {
 			_, _ = s.set.Call(owner, "engram_restore", encoded(t, args{"id": id}))
 			s.call(owner, "engram_update", args{"id": id, "context": "open", "collections": "shelf"})
 		}
-		p := s.bury(owner, nothing(), hub, far, true, true) // what an earlier one forgot is there again
+		p := s.bury(owner, noPrey(), hub, far, true, true) // what an earlier one forgot is there again
 		for i, d := range ways {
 			text, kind := s.knock(owner, "wide", tool, d.in(p, hub, far))
 			found = found || d.takes != "" && (kind == "" || kind == "failed" && strings.Contains(text, "exists")) || d.takes == "" && kind+": "+p.masked(text) != before[fmt.Sprint(tool, " ", i)]
@@ -464,7 +464,7 @@ func TestDoors_WithoutTheGrant(t *testing.T) {
 	ctx := s.admin()
 	s.engage(ctx, "wide", nil)
 	hub, far := s.furnish(ctx)
-	none := nothing()
+	none := noPrey()
 	p := s.bury(ctx, none, hub, far, true, true)
 	kept := s.digests()
 	refused := func(agent, tool string, in, as args) {
@@ -521,7 +521,7 @@ func TestDoors_WithoutTheRight(t *testing.T) {
 			s := newStage(t)
 			owner := in(t, "default", "them", memory.Owner)
 			hub, far := s.furnish(owner)
-			p := s.bury(owner, nothing(), hub, far, true, true)
+			p := s.bury(owner, noPrey(), hub, far, true, true)
 			s.engage(in(t, "default", "them", tt.installer), "wide", args{"actions": []args{tt.action}})
 			caller := in(t, "default", "them", tt.caller)
 			kept := s.digests()

@@ -20,11 +20,11 @@ func Engrams(open Opener) []Tool {
 			Description: "Remember facts, preferences, decisions or events. Write each as one self-contained statement. An equal memory is returned as duplicate, not stored twice.",
 		}, on(open, create)),
 		New(Tool{
-			Name: "engram_get", Title: "Read memories", Profile: ProfileMemory, Default: true, Needs: memory.Read, ReadOnly: true, Idempotent: true,
+			Name: "engram_get", Title: "Read memories", Quotes: true, Profile: ProfileMemory, Default: true, Needs: memory.Read, ReadOnly: true, Idempotent: true,
 			Description: "Read engrams in full by id, with the previous and next in their context.",
 		}, on(open, get)),
 		New(Tool{
-			Name: "engram_update", Title: "Correct a memory", Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
+			Name: "engram_update", Title: "Correct a memory", Quotes: true, Profile: ProfileMemory, Default: true, Needs: memory.Read | memory.Write, Destructive: true, Idempotent: true,
 			Description: "Change fields of an engram; others stay, earlier versions are kept. Lists and metadata are replaced whole; \"\" removes a time. If a fact changed rather than was wrong, create the new one and link it with relation supersedes.",
 		}, on(open, update)),
 		New(Tool{

@@ -24,7 +24,7 @@ func groupTools(open Opener, kind memory.GroupKind, what string) []Tool {
 			return setGroup(ctx, s, in, memory.SetGroup{Kind: kind, Create: true})
 		})),
 		New(Tool{
-			Name: name + "_list", Title: "List " + name + "s", Profile: ProfileMemory, Needs: memory.Read, ReadOnly: true, Idempotent: true,
+			Name: name + "_list", Title: "List " + name + "s", Quotes: true, Profile: ProfileMemory, Needs: memory.Read, ReadOnly: true, Idempotent: true,
 			Description: "List the " + name + "s you can read. " + what,
 		}, on(open, func(ctx context.Context, s *memory.Store, in groupsIn) (groupsOut, error) {
 			groups, next, err := s.Groups(ctx, kind, in.Cursor, in.Limit)

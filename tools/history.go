@@ -9,7 +9,7 @@ import (
 // History returns the tool that tells what happened to an engram.
 func History(open Opener) []Tool {
 	return []Tool{New(Tool{
-		Name: "engram_history", Title: "History of a memory", Profile: ProfileMemory, Needs: memory.Read, ReadOnly: true, Idempotent: true,
+		Name: "engram_history", Title: "History of a memory", Quotes: true, Profile: ProfileMemory, Needs: memory.Read, ReadOnly: true, Idempotent: true,
 		Description: "List the versions of an engram: when, by whom and what changed. engram_restore takes it back to one of them.",
 	}, on(open, history))}
 }

@@ -25,7 +25,7 @@ func TestHostile_AgentsThatRunThemselves(t *testing.T) {
 	s := newStage(t)
 	ctx := s.admin()
 	s.engage(ctx, "ouro", nil)
-	s.engage(ctx, "boros", args{"limits": args{"depth": 8, "concurrency": 2}})
+	s.engage(ctx, "boros", args{"limits": args{"time_ms": 60_000, "depth": 8, "concurrency": 2}})
 	nested := func(names ...string) args {
 		params := steps("engram_create", args{"content": "from the innermost"})
 		for i := range 12 {
@@ -70,7 +70,7 @@ func TestHostile_NothingIsLeftForTheNextCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.call(s.admin(), "agent_install", args{"code_base64": base64.StdEncoding.EncodeToString(code),
-		"manifest": args{"name": "ref", "actions": []args{{"name": "mark"}, {"name": "crash"}}, "limits": args{"concurrency": 1}}})
+		"manifest": args{"name": "ref", "actions": []args{{"name": "mark"}, {"name": "crash"}}, "limits": args{"time_ms": 60_000, "concurrency": 1}}})
 	for range 20 {
 		mark := func(who context.Context, value string) any {
 			return s.call(who, "agent_run", args{"agent": "ref", "action": "mark", "params": args{"value": value}})["output"]

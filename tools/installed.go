@@ -30,7 +30,7 @@ type agentSpace struct {
 	ready   map[string]string // by name, what of it the manager has loaded
 
 	wires atomic.Pointer[wiring]
-	turn  sync.Mutex // held by the call with hooks that comes first after a conflict
+	turn  sync.RWMutex // held for reading by calls with hooks, alone by one that met with a conflict
 }
 
 // An agent is a row and what was made of it. It does not change.
@@ -208,7 +208,7 @@ func (sp *agentSpace) installed(name string) (*agent, error) {
 		return ag, nil
 	}
 	names := sortedKeys(sp.agents)
-	hint := "none is installed"
+	hint := "none is installed; engram-mcp agent install adds one"
 	if len(names) > 0 {
 		hint = "installed are " + strings.Join(names, ", ")
 	}

@@ -20,7 +20,7 @@ func Links(open Opener) []Tool {
 			Description: "Remove links between engrams. Without relation, every link from one to the other.",
 		}, on(open, unlink)),
 		New(Tool{
-			Name: "engram_graph", Title: "Follow links", Profile: ProfileGraph, Default: true, Needs: memory.Read, ReadOnly: true, Idempotent: true,
+			Name: "engram_graph", Title: "Follow links", Quotes: true, Profile: ProfileGraph, Default: true, Needs: memory.Read, ReadOnly: true, Idempotent: true,
 			Description: "Follow links: neighbors of start, a shortest path from start to another, or the subgraph within depth. Long contents are cut; engram_get has them whole.",
 		}, on(open, graph)),
 	}

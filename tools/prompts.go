@@ -50,7 +50,7 @@ func (p prompts) remember(_ context.Context, req mcp.GetPromptRequest) (*mcp.Get
 	if strings.TrimSpace(text) == "" {
 		return said("Remember this conversation", howTo("from this conversation", req)), nil
 	}
-	return said("Remember", howTo("from the text at the end", req)+"\n\n"+strings.Map(visible, text)), nil
+	return said("Remember", howTo("from the text at the end", req)+"\n\n"+seen(text)), nil
 }
 
 func howTo(what string, req mcp.GetPromptRequest) string {
@@ -95,7 +95,7 @@ func said(title, text string) *mcp.GetPromptResult {
 
 // line is s on one line, without what cannot be seen.
 func line(s string) string {
-	return shorten(strings.Join(strings.Fields(strings.Map(visible, s)), " "), 200)
+	return shorten(strings.Join(strings.Fields(seen(s)), " "), 200)
 }
 
 // completions complete the names of contexts in prompts.
@@ -117,7 +117,7 @@ func (c completions) CompletePromptArgument(ctx context.Context, _ string, arg m
 	var names []string
 	for _, g := range groups {
 		if strings.HasPrefix(strings.ToLower(g.Name), strings.ToLower(arg.Value)) {
-			names = append(names, g.Name)
+			names = append(names, seen(g.Name))
 		}
 	}
 	slices.Sort(names)

@@ -96,6 +96,9 @@ func chosen(names []string) (fieldSet, error) {
 			return nil, invalid("", "there is no field "+quote(n), hint)
 		}
 	}
+	if picked["content"] || picked["metadata"] { // no text without who stands behind it
+		picked["author"], picked["trust"] = true, true
+	}
 	return func(name string) bool { return picked[name] }, nil
 }
 

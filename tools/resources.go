@@ -21,16 +21,16 @@ const (
 	jsonMIME  = "application/json"
 )
 
-func serveResources(srv *server.MCPServer, open Opener) {
+func serveResources(srv *server.MCPServer, set *Set, open Opener) {
 	srv.AddResource(mcp.NewResource(statsURI, "stats", mcp.WithResourceTitle("Statistics"),
 		mcp.WithResourceDescription("What the memory holds, as far as you may read it."), mcp.WithMIMEType(jsonMIME)),
 		func(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-			return resource(ctx, open, req.Params.URI, func(s *memory.Store) (any, error) { return s.Stats(ctx) })
+			return resource(ctx, set, open, req.Params.URI, func(s *memory.Store) (any, error) { return s.Stats(ctx) })
 		})
 	srv.AddResourceTemplate(mcp.NewResourceTemplate(engramURI+"{id}", "engram", mcp.WithTemplateTitle("Engram"),
 		mcp.WithTemplateDescription("One engram with its links."), mcp.WithTemplateMIMEType(jsonMIME)),
 		func(ctx context.Context, req mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-			return resource(ctx, open, req.Params.URI, func(s *memory.Store) (any, error) {
+			return resource(ctx, set, open, req.Params.URI, func(s *memory.Store) (any, error) {
 				engrams, _, err := s.Get(ctx, []string{strings.TrimPrefix(req.Params.URI, engramURI)}, memory.GetOptions{Links: true})
 				if err != nil || len(engrams) == 0 {
 					return nil, errors.Join(err, memory.ErrNotFound)
@@ -40,21 +40,23 @@ func serveResources(srv *server.MCPServer, open Opener) {
 		})
 }
 
-// resource reads what read gives as JSON. Who may not read it is told that it
-// is not there.
-func resource(ctx context.Context, open Opener, uri string, read func(*memory.Store) (any, error)) ([]mcp.ResourceContents, error) {
-	store, release, err := open(ctx)
+// resource reads what read gives as JSON, seen by whoever observes set. Who may
+// not read it is told that it is not there.
+func resource(ctx context.Context, set *Set, open Opener, uri string, read func(*memory.Store) (any, error)) ([]mcp.ResourceContents, error) {
+	raw, err := set.observed(ctx, string(mcp.MethodResourcesRead), mustMarshal(uri), func() (json.RawMessage, error) {
+		store, release, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		v, err := read(store)
+		if err != nil {
+			return nil, err
+		}
+		return marshal(v)
+	})
 	if err != nil {
 		return nil, refusal(ctx, uri, err)
-	}
-	defer release()
-	v, err := read(store)
-	if err != nil {
-		return nil, refusal(ctx, uri, err)
-	}
-	raw, err := marshal(v)
-	if err != nil {
-		return nil, err
 	}
 	return []mcp.ResourceContents{mcp.TextResourceContents{URI: uri, MIMEType: jsonMIME, Text: string(clean(raw))}}, nil
 }

@@ -72,7 +72,7 @@ func (a *Agents) scriptTool() Tool {
 		names[i] = l.Name
 	}
 	return New(Tool{
-		Name: "script_run", Title: "Run a program", Profile: ProfileAgents, Needs: memory.Read, Destructive: true,
+		Name: "script_run", Title: "Run a program", Quotes: true, Profile: ProfileAgents, Needs: memory.Read, Destructive: true,
 		Description: scriptGuide,
 	}, a.runScript)
 }

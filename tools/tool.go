@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"engram-mcp/memory"
 )
@@ -23,7 +24,7 @@ import (
 // The bounds of one call.
 const (
 	MaxArguments = 8 << 20 // bytes of arguments
-	MaxAnswer    = 8 << 20 // bytes of an answer
+	MaxAnswer    = 2 << 20 // bytes of an answer, more than any model reads
 )
 
 // A Tool is one verb of the vocabulary.
@@ -37,6 +38,8 @@ type Tool struct {
 	Destructive bool // may change or remove what was there before
 	Idempotent  bool // a second call with the same arguments changes nothing more
 	OpenWorld   bool // may reach beyond the memory
+
+	Quotes bool // answers with what somebody stored, or what code of others made
 
 	Profile string        // the family it is shown with, one of the Profile names
 	Default bool          // shown when no profile is asked for
@@ -107,10 +110,11 @@ func on[In, Out any](open Opener, f func(context.Context, *memory.Store, In) (Ou
 
 // A Set is the tools by name, in order. It is safe for concurrent use.
 type Set struct {
-	tools  []Tool
-	index  map[string]int
-	source func(ctx context.Context) []Tool
-	around func(ctx context.Context, t Tool, in json.RawMessage) (json.RawMessage, error)
+	tools    []Tool
+	index    map[string]int
+	source   func(ctx context.Context) []Tool
+	around   func(ctx context.Context, t Tool, in json.RawMessage) (json.RawMessage, error)
+	observer func(ctx context.Context, c Called)
 
 	mu       sync.Mutex
 	watchers map[*func()]struct{}
@@ -134,6 +138,30 @@ func NewSet(tools ...Tool) *Set {
 // and safe for concurrent use, and cannot replace a tool of the set. Grow must
 // be called before the set is shared.
 func (s *Set) Grow(source func(ctx context.Context) []Tool) { s.source = source }
+
+// Called is a call of a tool that has ended. In and Out must not be changed.
+type Called struct {
+	Tool    string
+	In, Out json.RawMessage // Out is nil if the call failed
+	Err     error
+	Took    time.Duration
+}
+
+// Observe lets f see every call through s that comes to a tool, in the goroutine
+// of its caller before that has its answer. Calls through a part of s are seen
+// by who observes the part. Observe must be called before the set is shared.
+func (s *Set) Observe(f func(ctx context.Context, c Called)) { s.observer = f }
+
+// observed runs do, and shows it to whoever observes s.
+func (s *Set) observed(ctx context.Context, name string, in json.RawMessage, do func() (json.RawMessage, error)) (json.RawMessage, error) {
+	if s.observer == nil {
+		return do()
+	}
+	start := time.Now()
+	out, err := do()
+	s.observer(ctx, Called{Tool: name, In: in, Out: out, Err: err, Took: time.Since(start)})
+	return out, err
+}
 
 // Watch calls f, from any goroutine, whenever the list of tools may have
 // changed, until stop is called.
@@ -199,10 +227,12 @@ func (s *Set) Call(ctx context.Context, name string, in json.RawMessage) (json.R
 	if !ok {
 		return nil, s.unknown(ctx, name)
 	}
-	if s.around != nil && tool.hookable() {
-		return s.around(ctx, tool, in)
-	}
-	return tool.run(ctx, in)
+	return s.observed(ctx, tool.Name, in, func() (json.RawMessage, error) {
+		if s.around != nil && tool.hookable() {
+			return s.around(ctx, tool, in)
+		}
+		return tool.run(ctx, in)
+	})
 }
 
 // Host is Call with the signature of an agent's door to the outside.

@@ -29,10 +29,13 @@ func TestAgents_NothingIsLeftOfACallThatFails(t *testing.T) {
 	for _, name := range endings {
 		actions = append(actions, args{"name": name, "output_schema": args{"type": "object", "required": []string{"engrams"}}})
 	}
-	limits := args{"time_ms": 300, "memory_mib": 16, "host_calls": 30, "output_kib": 4}
+	limits := args{"time_ms": 60_000, "memory_mib": 16, "host_calls": 30, "output_kib": 4}
 	s.engage(ctx, "writer", args{"actions": actions, "limits": limits})
-	limits["fuel"], limits["time_ms"] = 5_000_000, 60_000
+	limits["fuel"] = 5_000_000
 	s.engage(ctx, "poor", args{"actions": actions, "limits": limits})
+	delete(limits, "fuel")
+	limits["time_ms"] = 200
+	s.engage(ctx, "hasty", args{"actions": actions, "limits": limits})
 	s.engage(ctx, "helper", args{"actions": actions})
 	old, doomed := s.create(ctx, args{"content": "old"}), s.create(ctx, args{"content": "doomed"})
 	// Every kind of change, made by the agent and by another one that it runs.
@@ -62,7 +65,7 @@ func TestAgents_NothingIsLeftOfACallThatFails(t *testing.T) {
 	}{
 		{name: "it reports an error", action: "fail", want: "reported an error"},
 		{name: "it traps", action: "trap", want: "crashed"},
-		{name: "its time is up", action: "spin", want: "time limit"},
+		{name: "its time is up", agent: "hasty", action: "spin", want: "time limit"},
 		{name: "its fuel is used up", agent: "poor", action: "spin", want: "fuel"},
 		{name: "it recurses", action: "deep", want: "nest too deeply"},
 		{name: "it takes all memory", action: "grow", want: "out of memory"},
@@ -124,7 +127,7 @@ func TestAgents_NothingIsLeftOfACallThatFails(t *testing.T) {
 	if err != nil || !json.Valid(out) {
 		t.Fatal(err)
 	}
-	if globals := s.globals(ctx); s.digests() == before || globals != `helper {"n":2} poor {} writer {"n":1} ` {
+	if globals := s.globals(ctx); s.digests() == before || globals != `hasty {} helper {"n":2} poor {} writer {"n":1} ` {
 		t.Errorf("after a call that succeeds the globals are %s: %s", globals, out)
 	}
 }

@@ -40,6 +40,14 @@ type settings struct {
 	noAuth       bool
 	allowHosts   []string
 	allowOrigins []string
+	rate         float64
+	audit        string
+	tlsCert      string
+	tlsKey       string
+	issuers      []string
+	publicURL    string
+	audiences    []string
+	spaceClaim   string
 }
 
 // settingKey marks the flags that are settings.

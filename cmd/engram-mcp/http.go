@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,19 +31,41 @@ func (a *app) serveHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	secure, err := a.tlsConfig(s.log)
+	if err != nil {
+		return err
+	}
+	public, err := a.publicHost()
+	if err != nil {
+		return err
+	}
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return failed("cannot listen on "+address, "choose another address, or stop what listens there", err)
 	}
-	a.announce(s.log, "http://"+ln.Addr().String(), where)
+	scheme := "http://"
+	if secure != nil {
+		scheme = "https://"
+	} else if !loopback {
+		s.log.Warn("tokens and memories cross the network unencrypted; use --tls-cert and --tls-key, or a proxy that does")
+	}
+	a.announce(s.log, scheme+ln.Addr().String(), where)
 	background, cancel := context.WithCancel(ctx)
 	var tending sync.WaitGroup
 	defer tending.Wait()
 	defer cancel()
 	tending.Go(func() { s.tend(background, s.spaces) })
-	return s.server.Serve(ctx, ln, s.routes(d, transport.HTTPOptions{
-		Authenticate: d.authenticate, AllowedHosts: a.allowHosts, AllowedOrigins: a.allowOrigins,
+	return s.server.Serve(ctx, ln, secure, s.routes(d, transport.HTTPOptions{
+		Authenticate: d.authenticate, Rate: a.rate, Resource: d.resource(), SessionKey: d.secret,
+		AllowedHosts: withHost(a.allowHosts, public), AllowedOrigins: a.allowOrigins,
 	}))
+}
+
+func withHost(hosts []string, host string) []string {
+	if host == "" {
+		return hosts
+	}
+	return append(slices.Clone(hosts), host)
 }
 
 // listenAddress completes what the user gave as an address. A port alone is
@@ -64,6 +87,10 @@ func listenAddress(given string) (address string, loopback bool, err error) {
 func (s *service) routes(d *door, o transport.HTTPOptions) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.server.Handler(o))
+	if o.Resource != nil {
+		mux.Handle("GET /.well-known/oauth-protected-resource", o.Resource)
+		mux.Handle("GET /.well-known/oauth-protected-resource/", o.Resource)
+	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "engram-mcp "+version()+": a memory for LLM agents.\n\nMCP is served at /mcp, over streamable HTTP. Clients send a bearer token.\n'engram-mcp install' sets them up.\n\n/healthz  the process answers\n/readyz   the memory can be opened\n/metrics  numbers for Prometheus; needs the server's token\n")
 	})

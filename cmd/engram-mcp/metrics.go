@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 // metrics counts the calls of tools by MCP clients, by tool and outcome.
 type metrics struct {
 	started time.Time
+	ours    map[string]bool // tools that are counted by name
 	mu      sync.Mutex
 	calls   map[callKind]callSum
 }
@@ -31,54 +31,42 @@ type callSum struct {
 	time   time.Duration
 }
 
-func newMetrics() *metrics { return &metrics{started: time.Now(), calls: map[callKind]callSum{}} }
-
-// observed is part with every call counted and logged. A line of the log names
-// the tool and the caller, and nothing of what was said.
-func (s *service) observed(part *tools.Set) *tools.Set {
-	ours := map[string]bool{}
-	watch := func(t tools.Tool) tools.Tool {
-		return tools.Raw(t, func(ctx context.Context, in json.RawMessage) (json.RawMessage, error) {
-			start := time.Now()
-			out, err := part.Call(ctx, t.Name, in)
-			s.note(ctx, t.Name, ours[t.Name], err, time.Since(start))
-			return out, err
-		})
-	}
-	var fixed []tools.Tool
+// newMetrics counts the tools of part by name, and those of agents, of which
+// there may be any number, as one.
+func newMetrics(part *tools.Set) *metrics {
+	m := &metrics{started: time.Now(), ours: map[string]bool{}, calls: map[callKind]callSum{}}
 	for _, t := range part.Tools(memory.WithPrincipal(context.Background(), memory.Principal{Rights: memory.Owner})) {
-		ours[t.Name] = true
-		fixed = append(fixed, watch(t))
+		m.ours[t.Name] = true
 	}
-	set := tools.NewSet(fixed...)
-	set.Grow(func(ctx context.Context) (more []tools.Tool) {
-		for _, t := range part.Tools(ctx) {
-			if !ours[t.Name] {
-				more = append(more, watch(t))
-			}
-		}
-		return more
-	})
-	part.Watch(set.Changed)
-	return set
+	return m
 }
 
-// note counts and logs one call. The tools of agents, of which there may be any
-// number, are counted as one.
-func (s *service) note(ctx context.Context, tool string, ours bool, err error, took time.Duration) {
-	result := "ok"
-	if err != nil {
-		if _, result = tools.Explain(err); result == "" {
-			result = "error"
-		}
-	}
+// note counts and logs a call of a client. A line of the log names the tool and
+// the caller, and nothing of what was said.
+func (s *service) note(ctx context.Context, c tools.Called) {
 	who, _ := memory.PrincipalFrom(ctx)
-	s.log.Info("call", "tool", tool, "result", result, "ms", float64(took.Microseconds())/1000, "space", who.Space, "who", who.Name)
-	if !ours {
-		tool = "agent"
+	result := outcome(c.Err)
+	s.log.Info("call", "tool", c.Tool, "result", result, "ms", milliseconds(c.Took), "space", who.Space, "who", who.Name)
+	s.audit.write(ctx, c, false)
+	if c.Tool == "resources/read" {
+		return
 	}
-	s.metrics.add(callKind{tool, result}, took)
+	if !s.metrics.ours[c.Tool] {
+		c.Tool = "agent"
+	}
+	s.metrics.add(callKind{c.Tool, result}, c.Took)
 }
+
+// outcome is how a call ended, in a word.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	_, kind := tools.Explain(err)
+	return cmp.Or(kind, "error")
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (m *metrics) add(kind callKind, took time.Duration) {
 	m.mu.Lock()

@@ -54,7 +54,16 @@ the file "token" of the data directory, which is made at the first start.
 	f.BoolVar(&s.noAuth, "no-auth", false, "serve everyone on this machine without a token")
 	f.StringSliceVar(&s.allowHosts, "allow-host", nil, "answer to these host `NAMES` too")
 	f.StringSliceVar(&s.allowOrigins, "allow-origin", nil, "let pages of these `ORIGINS` call, such as https://notes.example")
-	mark(f, "http", "tools", "durability", "quota-engrams", "quota-bytes", "quota-agents", "no-auth", "allow-host", "allow-origin")
+	f.Float64Var(&s.rate, "rate", 500, "take at most `N` requests a second from one client over HTTP; 0 is any number")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "speak HTTPS with the certificates in this PEM `FILE`; a new one is taken up by itself")
+	f.StringVar(&s.tlsKey, "tls-key", "", "PEM `FILE` with the key of the certificate")
+	f.StringSliceVar(&s.issuers, "issuer", nil, "take JSON Web Tokens of these `ISSUERS`, such as https://login.example")
+	f.StringVar(&s.publicURL, "public-url", "", "`URL` by which clients call, such as https://memory.example/mcp; tokens must be made for it")
+	f.StringSliceVar(&s.audiences, "audience", nil, "take tokens made for these `AUDIENCES` instead of the public URL")
+	f.StringVar(&s.spaceClaim, "space-claim", "", "the claim of this `NAME` says the space of a token; without it all use --space")
+	f.StringVar(&s.audit, "audit", "", "append to this `FILE` who called what on which engrams; - is stdout")
+	mark(f, "http", "tools", "durability", "quota-engrams", "quota-bytes", "quota-agents", "no-auth", "allow-host", "allow-origin", "rate",
+		"tls-cert", "tls-key", "issuer", "public-url", "audience", "space-claim", "audit")
 	return cmd
 }
 
@@ -64,6 +73,7 @@ type service struct {
 	log     *slog.Logger
 	server  *transport.Server
 	metrics *metrics
+	audit   *auditLog
 	who     memory.Principal // of clients that bring no identity of their own
 	keeps   bool             // runs that are due: what they write can be written
 }
@@ -80,9 +90,15 @@ func (a *app) service(level slog.Level) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{engine: e, log: log, metrics: newMetrics(), who: a.client(part), keeps: !a.readOnly}
+	audit, err := a.openAudit(log)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{engine: e, log: log, metrics: newMetrics(part), audit: audit, who: a.client(part), keeps: !a.readOnly}
+	part.Observe(s.note)
+	e.set.Observe(func(ctx context.Context, c tools.Called) { s.audit.write(ctx, c, true) })
 	s.server = transport.New(transport.Options{Name: "engram-mcp", Version: version(), Logger: log})
-	tools.Serve(s.server.MCP(), s.observed(part), e.open)
+	tools.Serve(s.server.MCP(), part, e.open)
 	return s, nil
 }
 
@@ -92,6 +108,7 @@ func (s *service) stop() {
 	if err := s.Close(); err != nil {
 		s.log.Error("the memory was not closed in order", "err", err)
 	}
+	s.audit.close()
 }
 
 // tend makes the space of clients ready, and the runs that are due, until ctx
@@ -126,6 +143,9 @@ func (s *service) warm(ctx context.Context) {
 // hangs up. Its space is opened once it has its first answer: no client waits
 // for a disk to learn that there is a server.
 func (a *app) serveStdio(ctx context.Context) error {
+	if a.audit == "-" {
+		return usage("--audit - would write between the messages on stdout", "name a file, or serve with --http")
+	}
 	s, err := a.service(slog.LevelWarn)
 	if err != nil {
 		return err

@@ -10,14 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +28,7 @@ import (
 // in a variable, and any number of further ones. Of those, a file each in the
 // folder tokens holds the hash, and who has the token: the space, the name and
 // the rights. A file is made or not, and removed or not, so that nothing is
-// lost when two do it at once; a server looks once a second.
+// lost when two do it at once; a server looks once a second (see door.go).
 
 const (
 	tokenVariable = "ENGRAM_TOKEN"
@@ -46,6 +44,7 @@ type ticket struct {
 	Agent     string    `json:"agent"`
 	Rights    []string  `json:"rights"`
 	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // the zero time is never
 }
 
 var tokenRights = map[string]memory.Rights{"read": memory.Read, "write": memory.Write, "admin": memory.Admin}
@@ -61,11 +60,13 @@ running server knows a new one, and forgets a revoked one, within a second.`,
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses all
 	}
 	var rights []string
+	var expires string
 	create := &cobra.Command{
 		Use: "create NAME", Short: "Make a token, and print it this once", Args: exactly(1, "name the token"),
-		Example: "  engram-mcp token create ci --space work --rights read\n  engram-mcp token create ada --agent ada",
-		RunE:    func(_ *cobra.Command, args []string) error { return a.createToken(args[0], rights) },
+		Example: "  engram-mcp token create ci --space work --rights read\n  engram-mcp token create ada --agent ada --expires 90d",
+		RunE:    func(_ *cobra.Command, args []string) error { return a.createToken(args[0], rights, expires) },
 	}
+	create.Flags().StringVar(&expires, "expires", "", "make it invalid at this `TIME`: 12h, 30d, or a date")
 	create.Flags().StringSliceVar(&rights, "rights", []string{"read", "write"}, "`RIGHTS`: read, write, admin")
 	cmd.AddCommand(create,
 		&cobra.Command{
@@ -86,7 +87,7 @@ func (s *settings) ticketFile(name string) string {
 	return filepath.Join(s.data, "tokens", name+".json")
 }
 
-func (a *app) createToken(name string, rights []string) error {
+func (a *app) createToken(name string, rights []string, expires string) error {
 	if !ticketName.MatchString(name) {
 		return usage("a token cannot be called "+name, `use lower-case letters, digits, "-", "_" and ".", at most 64`)
 	}
@@ -95,9 +96,15 @@ func (a *app) createToken(name string, rights []string) error {
 			return usage("there is no right "+r, "the rights are read, write and admin")
 		}
 	}
+	now := time.Now().UTC().Truncate(time.Second)
+	end, err := expiry(expires, now)
+	if err != nil {
+		return err
+	}
 	secret := randomToken()
 	hash := transport.HashToken(secret)
-	raw, err := json.MarshalIndent(ticket{Name: name, Hash: hex.EncodeToString(hash[:]), Space: a.space, Agent: cmp.Or(a.agent, name), Rights: rights, CreatedAt: time.Now().UTC().Truncate(time.Second)}, "", "  ")
+	t := ticket{Name: name, Hash: hex.EncodeToString(hash[:]), Space: a.space, Agent: cmp.Or(a.agent, name), Rights: rights, CreatedAt: now, ExpiresAt: end}
+	raw, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -108,12 +115,37 @@ func (a *app) createToken(name string, rights []string) error {
 		return failed("the token cannot be kept", "check that the data directory is yours", err)
 	}
 	if a.json {
-		return a.encode(map[string]any{"name": name, "token": secret, "space": a.space, "agent": cmp.Or(a.agent, name), "rights": rights})
+		about := map[string]any{"name": name, "token": secret, "space": t.Space, "agent": t.Agent, "rights": rights}
+		if !end.IsZero() {
+			about["expires_at"] = end
+		}
+		return a.encode(about)
 	}
 	p := a.printer()
 	p.linef("%s", secret)
 	a.note("it is not shown again; send it in the header Authorization: Bearer TOKEN")
 	return p.flush()
+}
+
+// expiry is the time that somebody means by what they gave.
+func expiry(given string, now time.Time) (end time.Time, err error) {
+	if given == "" {
+		return end, nil
+	}
+	if days, found := strings.CutSuffix(given, "d"); found {
+		var n int
+		if n, err = strconv.Atoi(days); err == nil {
+			end = now.AddDate(0, 0, n)
+		}
+	} else if span, bad := time.ParseDuration(given); bad == nil {
+		end = now.Add(span)
+	} else if end, err = time.Parse(time.DateOnly, given); err != nil {
+		end, err = time.Parse(time.RFC3339, given)
+	}
+	if err != nil || !end.After(now) {
+		return end, usage("a token cannot expire at "+given, "use a time that is to come, like 12h, 30d, 2030-01-31 or 2030-01-31T12:00:00Z")
+	}
+	return end.UTC(), nil
 }
 
 func (a *app) listTokens() error {
@@ -129,7 +161,7 @@ func (a *app) listTokens() error {
 	}
 	p := a.printer()
 	for _, t := range list {
-		p.linef("%s %s in %s, %s  %s", p.bold(fmt.Sprintf("%-16s", t.Name)), t.Agent, t.Space, strings.Join(t.Rights, " "), p.dim("since "+day(t.CreatedAt)))
+		p.linef("%s %s in %s, %s  %s", p.bold(fmt.Sprintf("%-16s", t.Name)), t.Agent, t.Space, strings.Join(t.Rights, " "), p.dim("since "+day(t.CreatedAt)+t.end()))
 	}
 	if len(list) == 0 {
 		a.note("there is none beside the server's own")
@@ -149,6 +181,20 @@ func (a *app) revokeToken(name string) error {
 		return failed("the token cannot be revoked", "check that the data directory is yours", err)
 	}
 	return a.done("revoked the token "+name, map[string]any{"revoked": name})
+}
+
+// expired reports whether the token is invalid by now.
+func (t ticket) expired() bool { return !t.ExpiresAt.IsZero() && !time.Now().Before(t.ExpiresAt) }
+
+// end says when the token becomes invalid, if it does.
+func (t ticket) end() string {
+	switch {
+	case t.ExpiresAt.IsZero():
+		return ""
+	case t.expired():
+		return ", expired"
+	}
+	return ", until " + day(t.ExpiresAt)
 }
 
 // tickets reads the further tokens, by name.
@@ -190,83 +236,6 @@ func (t ticket) identity(atMost memory.Rights) (hash transport.TokenHash, id tra
 // identity is a principal as the transport knows it.
 func identity(key string, who memory.Principal) transport.Identity {
 	return transport.Identity{Key: key, Context: func(ctx context.Context) context.Context { return memory.WithPrincipal(ctx, who) }}
-}
-
-// A door lets in whoever has a token.
-type door struct {
-	settings *settings
-	log      *slog.Logger
-	atMost   memory.Rights
-	hash     transport.TokenHash     // of the server's own token
-	id       transport.Identity      // of whoever has that
-	own      transport.Authenticator // by the server's own token alone
-
-	mu     sync.Mutex
-	loaded time.Time
-	any    transport.Authenticator
-}
-
-// newDoor makes the door of a server, and says where its own token is found.
-func (a *app) newDoor(who memory.Principal, log *slog.Logger) (d *door, where string, err error) {
-	d = &door{settings: &a.settings, log: log, atMost: memory.Read | memory.Write | memory.Admin, id: identity("server", who)}
-	if a.readOnly {
-		d.atMost = memory.Read
-	}
-	if a.noAuth {
-		d.own = func(*http.Request) (transport.Identity, error) { return d.id, nil }
-		return d, "none: everyone on this machine may call", nil
-	}
-	token, where := os.Getenv(tokenVariable), tokenVariable
-	if token == "" {
-		where = a.tokenFile()
-		if token, err = a.token(); err != nil {
-			return nil, "", err
-		}
-	}
-	if len(token) < minToken {
-		return nil, "", usage("the token in "+where+" is too short to be safe", fmt.Sprintf("use at least %d random characters, or delete it to get a new one", minToken))
-	}
-	d.hash = transport.HashToken(token)
-	d.own = transport.BearerTokens(map[transport.TokenHash]transport.Identity{d.hash: d.id})
-	return d, where, d.load()
-}
-
-// load reads the further tokens.
-func (d *door) load() error {
-	d.loaded = time.Now()
-	list, err := d.settings.tickets()
-	if err != nil {
-		return err
-	}
-	all := map[transport.TokenHash]transport.Identity{}
-	for _, t := range list {
-		hash, id, err := t.identity(d.atMost)
-		if err != nil {
-			return err
-		}
-		all[hash] = id
-	}
-	all[d.hash] = d.id // nobody takes its place
-	d.any = transport.BearerTokens(all)
-	return nil
-}
-
-// authenticate admits who has the server's token or a further one.
-func (d *door) authenticate(r *http.Request) (transport.Identity, error) {
-	if d.settings.noAuth {
-		return d.own(r)
-	}
-	d.mu.Lock()
-	if time.Since(d.loaded) > tokenReload {
-		if err := d.load(); err != nil {
-			what, _, _ := explain(err)
-			d.log.Error("the tokens cannot be read; only the server's own is taken", "err", what)
-			d.any = d.own
-		}
-	}
-	check := d.any
-	d.mu.Unlock()
-	return check(r)
 }
 
 func (s *settings) tokenFile() string { return filepath.Join(s.data, "token") }

@@ -414,7 +414,7 @@ func leaks(b *bench) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	b.Logf("%d loads: %+v before, %+v after", loads, before, after)
-	if after.goroutines > before.goroutines+2 || after.files > before.files+2 || after.heap > before.heap+16<<20 {
+	if after.goroutines > before.goroutines+2 || after.files > before.files+2 || after.heap > before.heap+16<<20 || after.resident > before.resident+128<<20 {
 		b.Errorf("%d loads leaked: %+v before, %+v after", loads, before, after)
 	}
 }
@@ -422,6 +422,7 @@ func leaks(b *bench) {
 type usage struct {
 	goroutines, files int
 	heap              uint64
+	resident          int64 // heap included; runtimes keep instances outside of it
 }
 
 func measure() usage {
@@ -430,5 +431,5 @@ func measure() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	files, _ := os.ReadDir("/proc/self/fd") // empty where there is none
-	return usage{runtime.NumGoroutine(), len(files), m.HeapAlloc}
+	return usage{runtime.NumGoroutine(), len(files), m.HeapAlloc, resident()}
 }

@@ -65,6 +65,10 @@ func TestExamples(t *testing.T) {
 			map[string]string{"engram_link": `{"links":[]}`},
 			[]string{`engram_link {"links":[{"from":"a","to":"b\"]","relation":"then"},{"from":"b\"]","to":"c","relation":"then"}]}`},
 			`{"links":[]}`},
+		{"rust", "chain", "link", ` { "ids" : [ "\u0061\/\t\ud83d\ude00" , "\ud800x" ] , "n" : [-1.50e+2, true, {}, null, []] } `,
+			map[string]string{"engram_link": `{"links":[{"weight":-1.50e+2,"metadata":{"a":[true,{},null,[]],"b":"\u0001\n"}}]}`},
+			[]string{`engram_link {"links":[{"from":"a/\u0009😀","to":"�x","relation":"next"}]}`},
+			`{"links":[{"weight":-1.50e+2,"metadata":{"a":[true,{},null,[]],"b":"\u0001\n"}}]}`},
 	} {
 		for _, engine := range []string{"compiler", "interpreter"} {
 			t.Run(tc.name+"/"+engine, func(t *testing.T) {
@@ -73,9 +77,12 @@ func TestExamples(t *testing.T) {
 				man := readManifest(t, dir)
 				man.Engine = engine
 				load(t, m, man, file(t, filepath.Join(dir, man.Entry)))
-				for range 3 {
+				for i := range 3 {
 					tape := &tape{results: tc.results}
 					res, err := m.Run(t.Context(), tc.name, sandbox.Call{Action: tc.action, Params: []byte(tc.params), Host: tape.host})
+					if res.Usage.Reused != (i > 0) {
+						t.Errorf("call %d: reused %v", i, res.Usage.Reused)
+					}
 					if err != nil || string(res.Output) != tc.output || !slices.Equal(tape.asked, tc.asked) {
 						t.Errorf("asked %s\ngave %s, %v", tape.asked, res.Output, err)
 					}

@@ -155,7 +155,7 @@ func BenchmarkColdStart(b *testing.B) {
 			code, man := guestCode(b, c.dir)
 			dir := b.TempDir()
 			host := func(context.Context, string, []byte) ([]byte, error) { return []byte(c.result), nil }
-			var disk, again, bare []time.Duration
+			var disk, again, bare time.Duration
 			bareOnce := func() {
 				cache, err := wazero.NewCompilationCacheWithDir(dir + "/bare")
 				if err != nil {
@@ -166,7 +166,7 @@ func BenchmarkColdStart(b *testing.B) {
 				defer rt.Close(context.Background())
 				start := time.Now()
 				bareStart(b, rt, code, c.export)()
-				bare = append(bare, time.Since(start))
+				bare += time.Since(start)
 			}
 			once := func() {
 				rt, err := New(Options{CacheDir: dir})
@@ -189,29 +189,31 @@ func BenchmarkColdStart(b *testing.B) {
 				if _, err = a.Execute(b.Context(), call); err != nil {
 					b.Fatal(err)
 				}
-				disk = append(disk, time.Since(start))
+				disk += time.Since(start)
 				a.(*agent).pool.evict()
 				start = time.Now()
 				if _, err = a.Execute(b.Context(), call); err != nil {
 					b.Fatal(err)
 				}
-				again = append(again, time.Since(start))
+				again += time.Since(start)
 				if err := a.Close(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}
 			once() // compiles
 			bareOnce()
-			disk, again, bare = nil, nil, nil
+			var disks, agains, bares []time.Duration
 			for range b.N {
+				disk, again, bare = 0, 0, 0
 				once()
 				bareOnce()
+				disks, agains, bares = append(disks, disk), append(agains, again), append(bares, bare)
 			}
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(median(disk), "µs-from-disk")
-			b.ReportMetric(median(again), "µs-new-instance")
-			b.ReportMetric(median(bare), "µs-bare-from-disk")
-			b.ReportMetric(median(disk)/median(bare), "sandbox/bare")
+			b.ReportMetric(median(disks), "µs-from-disk")
+			b.ReportMetric(median(agains), "µs-new-instance")
+			b.ReportMetric(median(bares), "µs-bare-from-disk")
+			b.ReportMetric(median(disks)/median(bares), "sandbox/bare")
 		})
 	}
 }

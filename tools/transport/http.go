@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -16,14 +18,17 @@ import (
 )
 
 const (
-	bodyTimeout  = time.Minute      // to receive the body of a request
+	bodyTimeout  = 10 * time.Second // to receive the body of a request, and
+	bodyRate     = 128 << 10        // a second more for so many bytes of it
 	writeTimeout = 30 * time.Second // to get rid of one message
 	heartbeat    = 25 * time.Second // between signs of life on an event stream
 	slotTimeout  = 10 * time.Second // to wait for other requests to end
+	recheck      = 5 * time.Second  // between looks whether the client of a stream may still be here
 
-	largeBody = 256 << 10 // bytes from which a body counts as large
-	maxLarge  = 16        // large bodies in memory at once, of all clients
-	anyone    = ""        // the one key of slots that all clients share
+	largeBody    = 256 << 10 // bytes from which a body counts as large
+	maxLarge     = 4         // large bodies in memory at once, of all clients
+	maxLargeEach = 2         // those of one identity
+	anyone       = ""        // the one key of slots that all clients share
 )
 
 // HTTPOptions configures a Handler. The zero value serves everyone who can reach
@@ -40,6 +45,14 @@ type HTTPOptions struct {
 	// AllowedOrigins are further origins whose pages may call and read answers,
 	// as https://host or https://host:port.
 	AllowedOrigins []string
+
+	// Rate bounds the requests of one identity in a second, of which those of
+	// two may come at once; 0 means no bound. More get 429 and Retry-After.
+	Rate float64
+
+	// Resource, if not nil, is what refused clients are told of where to get a
+	// token.
+	Resource *ProtectedResource
 
 	// SessionKey signs session ids. Instances behind one load balancer share
 	// it; nil means a random one, so that sessions end with the process.
@@ -61,10 +74,15 @@ func (s *Server) Handler(o HTTPOptions) http.Handler {
 		Server:       s,
 		guard:        guard{hosts: o.AllowedHosts, origins: o.AllowedOrigins},
 		authenticate: o.Authenticate,
+		resource:     o.Resource,
+		complaints:   newComplaints(s.log),
 		sessions:     newSessions(s, o),
+		pace:         newPace(o.Rate),
 		requests:     newSlots(s.opts.MaxConcurrent),
 		streams:      newSlots(maxStreams),
 		large:        newSlots(maxLarge),
+		largeEach:    newSlots(maxLargeEach),
+		recheck:      recheck,
 	}
 }
 
@@ -73,16 +91,21 @@ type endpoint struct {
 	*Server
 	guard        guard
 	authenticate Authenticator
+	resource     *ProtectedResource
+	complaints   *complaints
 	sessions     *sessions
+	pace         *pace
 	requests     *slots // running requests by identity
 	streams      *slots // open streams by identity
 	large        *slots // large bodies of all
+	largeEach    *slots // large bodies by identity
+	recheck      time.Duration
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if problem := e.guard.check(r); problem != "" {
-		e.log.Warn("request refused", "remote", r.RemoteAddr, "reason", problem)
+		e.complaints.warn("request refused", "remote", r.RemoteAddr, "reason", problem)
 		http.Error(w, problem, http.StatusForbidden)
 		return
 	}
@@ -92,6 +115,11 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who, err := e.authenticate(r)
 	if err != nil {
 		e.refuse(w, r, err)
+		return
+	}
+	defer connection(r).admit()()
+	if wait := e.pace.wait(who.Key); wait > 0 {
+		e.tooFast(w, wait)
 		return
 	}
 	if who.Context != nil {
@@ -114,6 +142,15 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// tooFast refuses a request of an identity that has made too many, before its body
+// is read.
+func (e *endpoint) tooFast(w http.ResponseWriter, wait time.Duration) {
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	e.reject(w, message{}, &httpProblem{http.StatusTooManyRequests, &Error{
+		Code: codeBusy, Message: fmt.Sprintf("this client may make %g requests a second; try again in %d s", e.pace.perSecond, seconds)}})
+}
+
 // modernHeader reports whether r declares a revision without sessions.
 func modernHeader(r *http.Request) bool {
 	return mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion))
@@ -121,7 +158,7 @@ func modernHeader(r *http.Request) bool {
 
 // post takes one message.
 func (e *endpoint) post(w http.ResponseWriter, r *http.Request, who Identity) {
-	m, release, problem := e.receive(w, r)
+	m, release, problem := e.receive(w, r, who)
 	defer release()
 	switch {
 	case problem != nil:
@@ -147,28 +184,35 @@ func busy(w http.ResponseWriter, what string) *httpProblem {
 
 // receive reads the message in the body of r. Its memory is free for others when
 // release is called.
-func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (m message, release func(), problem *httpProblem) {
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, who Identity) (m message, release func(), problem *httpProblem) {
 	release = func() {}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return m, release, &httpProblem{http.StatusUnsupportedMediaType, invalidRequest("Content-Type must be application/json")}
 	}
-	if r.ContentLength < 0 || r.ContentLength >= largeBody {
-		leave, ok := e.large.acquire(r.Context(), anyone)
+	limit := int64(e.opts.MaxMessage)
+	if r.ContentLength > limit {
+		return m, release, tooLong(limit)
+	}
+	length := r.ContentLength
+	if length < 0 {
+		length = limit
+	}
+	if length >= largeBody {
+		leave, ok := e.enterLarge(r.Context(), who)
 		if !ok {
 			return m, release, busy(w, "large messages are being handled")
 		}
 		release = sync.OnceFunc(leave)
 	}
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer can; that of a server can
-	body, err := readBody(http.MaxBytesReader(w, r.Body, int64(e.opts.MaxMessage)), r.ContentLength)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout + time.Duration(length/bodyRate)*time.Second)) // not every writer can; that of a server can
+	body, err := readBody(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
 	_ = rc.SetReadDeadline(time.Time{})
 	if len(body) < largeBody {
 		release()
 	}
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return m, release, &httpProblem{http.StatusRequestEntityTooLarge, invalidRequest("the message is longer than %d bytes; send less at once", tooLong.Limit)}
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return m, release, tooLong(limit)
 	}
 	if err != nil {
 		return m, release, &httpProblem{http.StatusBadRequest, &Error{Code: mcp.PARSE_ERROR, Message: "the body could not be read to its end"}}
@@ -180,11 +224,29 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (m message, r
 	return m, release, nil
 }
 
+func tooLong(limit int64) *httpProblem {
+	return &httpProblem{http.StatusRequestEntityTooLarge, invalidRequest("the message is longer than %d bytes; send less at once", limit)}
+}
+
+// enterLarge takes a place for a large body: one of its identity, so that no
+// client takes them all, and one of all.
+func (e *endpoint) enterLarge(ctx context.Context, who Identity) (leave func(), ok bool) {
+	leaveOwn, ok := e.largeEach.acquire(ctx, who.Key)
+	if !ok {
+		return nil, false
+	}
+	leaveAll, ok := e.large.acquire(ctx, anyone)
+	if !ok {
+		leaveOwn()
+		return nil, false
+	}
+	return func() { leaveAll(); leaveOwn() }, true
+}
+
 // readBody reads to the end, at once if the promised length is small.
 func readBody(r io.Reader, promised int64) ([]byte, error) {
-	const small = 64 << 10
-	if promised <= 0 || promised > small {
-		return io.ReadAll(r)
+	if promised <= 0 || promised >= largeBody {
+		return io.ReadAll(r) // memory for what comes, not for what is promised
 	}
 	b := bytes.NewBuffer(make([]byte, 0, promised+bytes.MinRead))
 	_, err := b.ReadFrom(r)
@@ -350,6 +412,7 @@ func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, who Identity, c
 	c.out = out
 	if c.listening {
 		defer context.AfterFunc(drained(r.Context()), func() { c.cancel(errStopped) })()
+		go e.watch(c.ctx, r, who, func() { c.cancel(errUnwelcome) })
 	}
 	resp := e.handle(c)
 	if r.Context().Err() != nil {
@@ -395,6 +458,7 @@ func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who Identity) {
 	defer leave()
 	defer context.AfterFunc(s.ended, leave)()
 	defer context.AfterFunc(drained(r.Context()), leave)()
+	go e.watch(ctx, r, who, leave)
 
 	out := &postStream{w: w, streams: true, gone: leave}
 	defer out.close()
@@ -404,6 +468,26 @@ func (e *endpoint) get(w http.ResponseWriter, r *http.Request, who Identity) {
 		case n := <-notices:
 			e.sendNotice(out, n)
 		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+var errUnwelcome = errors.New("the token is not valid any more")
+
+// watch ends the stream that r opened once its client would not be let in any
+// more, as its token was revoked or has expired, and returns when ctx is done.
+func (e *endpoint) watch(ctx context.Context, r *http.Request, who Identity, end func()) {
+	tick := time.NewTicker(e.recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now, err := e.authenticate(r); err != nil || now.Key != who.Key {
+			end()
 			return
 		}
 	}

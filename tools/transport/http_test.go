@@ -178,13 +178,13 @@ func TestHTTPLosesNoNotification(t *testing.T) {
 					return msgs
 				}
 				lost := 0
-				for i := range 200 {
+				for i := range 500 {
 					if msgs := burst(fmt.Sprint(i), 3); len(msgs) != 4 || msgs[3].text() != "sent" {
 						lost++
 					}
 				}
 				if lost > 0 {
-					t.Errorf("%d of 200 calls lost notifications", lost)
+					t.Errorf("%d of 500 calls lost notifications", lost)
 				}
 				if msgs := burst("1", 1000); len(msgs) != 1001 {
 					t.Errorf("%d of 1000 notifications arrived", len(msgs)-1)
@@ -390,10 +390,10 @@ func TestHTTPAuthenticates(t *testing.T) {
 func TestHTTPAuthenticatorsChooseTheirRefusal(t *testing.T) {
 	s, log := newTestServer(t, Options{})
 	c := &web{t: t, url: serveHTTP(t, s, HTTPOptions{Authenticate: func(*http.Request) (Identity, error) {
-		return Identity{}, &AuthError{Status: 403, Challenge: `Bearer error="insufficient_scope"`, Err: errors.New(secret)}
+		return Identity{}, &AuthError{Status: 403, Reason: InsufficientScope, Scope: "notes:read", Err: errors.New(secret)}
 	}})}
 	resp, _ := c.post(initialize)
-	if resp.StatusCode != 403 || resp.Header.Get("WWW-Authenticate") != `Bearer error="insufficient_scope"` {
+	if resp.StatusCode != 403 || resp.Header.Get("WWW-Authenticate") != `Bearer realm="mcp", error="insufficient_scope", scope="notes:read"` {
 		t.Errorf("%s %v", resp.Status, resp.Header)
 	}
 	if !strings.Contains(log.String(), secret) {

@@ -15,6 +15,15 @@ import (
 // it would belong to: by a context of another origin, or after the answer.
 var ErrNoCall = errors.New("transport: the context belongs to no running request")
 
+// RequestID returns the id of the request that ctx belongs to, as its client wrote
+// it, or "" outside of any.
+func RequestID(ctx context.Context) string {
+	if c := callFrom(ctx); c != nil {
+		return string(c.msg.id)
+	}
+	return ""
+}
+
 // Notify sends the client whose request ctx belongs to a notification, before the
 // answer to that request and after all earlier notifications of it. It waits
 // while the client reads slowly. Over HTTP a client that accepts no event stream

@@ -2,31 +2,34 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 const (
-	headerTimeout  = 10 * time.Second // to receive the headers of a request
-	idleTimeout    = 2 * time.Minute  // to keep an unused connection
-	maxHeaderBytes = 64 << 10
+	headerTimeout   = 10 * time.Second // to receive the headers of a request
+	strangerTimeout = 5 * time.Second  // to receive a body before it is known who sends it
+	idleTimeout     = 2 * time.Minute  // to keep an unused connection
+	maxHeaderBytes  = 64 << 10
 )
 
 // Serve serves h, which may hold [Server.Handler] beside others, on ln until ctx
 // ends. Then it takes no more connections, ends the streams that clients listen
 // on, gives running requests the drain timeout, and closes what is left. It
 // returns nil after an end by ctx, and closes ln in any case.
-func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+//
+// Clients that are slow to send or to read lose their connection. With tls not
+// nil, Serve speaks HTTPS. HTTP/2 is not spoken: every bound here counts
+// connections.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, tls *tls.Config, h http.Handler) error {
 	drain, startDrain := context.WithCancel(context.Background())
 	defer startDrain()
 	hs := &http.Server{
-		Handler:           h,
+		Handler:           timed(h),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -34,9 +37,20 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.WithoutCancel(ctx), drainKey{}, drain)
 		},
+		ConnContext: withConnection,
+		Protocols:   new(http.Protocols),
+		TLSConfig:   tls,
 	}
+	hs.Protocols.SetHTTP1(true)
+	guests := newGuests(ln, s.opts.MaxConnections)
 	failed := make(chan error, 1)
-	go func() { failed <- hs.Serve(netutil.LimitListener(ln, s.opts.MaxConnections)) }()
+	go func() {
+		if tls != nil {
+			failed <- hs.ServeTLS(guests, "", "")
+			return
+		}
+		failed <- hs.Serve(guests)
+	}()
 	select {
 	case err := <-failed:
 		return err
@@ -53,6 +67,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 	return err
 }
 
+// timed bounds how long a request may take to arrive, and its answer to leave.
+// Whoever has found out who calls, or writes a stream, sets other deadlines.
+func timed(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if r.ContentLength != 0 { // else a deadline would be met while the handler works
+			_ = rc.SetReadDeadline(time.Now().Add(strangerTimeout)) // a connection that is gone has no deadlines
+		}
+		_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		h.ServeHTTP(w, r)
+	})
+}
+
 type drainKey struct{}
 
 // drained returns a context that is done when the server of a request stops.
@@ -61,57 +88,4 @@ func drained(ctx context.Context) context.Context {
 		return drain
 	}
 	return context.Background()
-}
-
-// slots bounds what each identity has at once.
-type slots struct {
-	size int
-	mu   sync.Mutex
-	by   map[string]*slot
-}
-
-type slot struct {
-	tokens chan struct{}
-	users  int // who holds or awaits a token
-}
-
-func newSlots(size int) *slots { return &slots{size: size, by: make(map[string]*slot)} }
-
-// acquire waits a while for a place, and reports whether there was one. The place
-// must be released.
-func (s *slots) acquire(ctx context.Context, key string) (release func(), ok bool) {
-	s.mu.Lock()
-	at := s.by[key]
-	if at == nil {
-		at = &slot{tokens: make(chan struct{}, s.size)}
-		s.by[key] = at
-	}
-	at.users++
-	s.mu.Unlock()
-	leave := func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if at.users--; at.users == 0 {
-			delete(s.by, key)
-		}
-	}
-	select {
-	case at.tokens <- struct{}{}:
-	default:
-		wait := time.NewTimer(slotTimeout)
-		defer wait.Stop()
-		select {
-		case at.tokens <- struct{}{}:
-		case <-wait.C:
-			leave()
-			return nil, false
-		case <-ctx.Done():
-			leave()
-			return nil, false
-		}
-	}
-	return func() {
-		<-at.tokens
-		leave()
-	}, true
 }

@@ -1,9 +1,7 @@
 package transport
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -12,7 +10,7 @@ import (
 )
 
 // serve serves s by Serve, and returns its URL, how to stop it and how it ended.
-func serve(t *testing.T, s *Server) (url string, stop func(), ended chan error) {
+func serve(t *testing.T, s *Server, o HTTPOptions) (url string, stop func(), ended chan error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,13 +19,13 @@ func serve(t *testing.T, s *Server) (url string, stop func(), ended chan error) 
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	ended = make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, ln, s.Handler(HTTPOptions{})) }()
+	go func() { ended <- s.Serve(ctx, ln, nil, s.Handler(o)) }()
 	return "http://" + ln.Addr().String() + "/mcp", cancel, ended
 }
 
 func TestServeDrains(t *testing.T) {
 	s, _ := newTestServer(t, Options{DrainTimeout: patience})
-	url, stop, ended := serve(t, s)
+	url, stop, ended := serve(t, s, HTTPOptions{})
 	old, new := visit(t, url, legacy), visit(t, url, modern)
 	get := old.do(t.Context(), "GET", "")
 	listen := newEvents(new.do(t.Context(), "POST", modern.request("1", "subscriptions/listen", `"notifications":{"toolsListChanged":true}`)).Body)
@@ -61,7 +59,7 @@ func TestServeDrains(t *testing.T) {
 
 func TestServeDoesNotWaitForever(t *testing.T) {
 	s, log := newTestServer(t, Options{DrainTimeout: 100 * time.Millisecond})
-	url, stop, ended := serve(t, s)
+	url, stop, ended := serve(t, s, HTTPOptions{})
 	c := visit(t, url, legacy)
 	r, _ := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(legacy.call("1", "slow", `"ms":3600000`)))
 	r.Header = http.Header{"Content-Type": {"application/json"}, "Mcp-Session-Id": {c.session}}
@@ -85,57 +83,5 @@ func TestServeDoesNotWaitForever(t *testing.T) {
 	}
 	if log.String() == "" {
 		t.Error("nothing is logged")
-	}
-}
-
-func TestServeBoundsConnections(t *testing.T) {
-	s, _ := newTestServer(t, Options{MaxConnections: 2})
-	url, _, _ := serve(t, s)
-	addr := url[len("http://") : len(url)-len("/mcp")]
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	served := func(c net.Conn, within time.Duration) bool {
-		_, _ = io.WriteString(c, "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		_ = c.SetReadDeadline(time.Now().Add(within))
-		_, err := bufio.NewReader(c).ReadString('\n')
-		return err == nil
-	}
-	a, b := dial(), dial()
-	if !served(a, patience) || !served(b, patience) {
-		t.Fatal("the first two are not served")
-	}
-	c := dial()
-	if served(c, 100*time.Millisecond) {
-		t.Error("a third is served beside them")
-	}
-	a.Close()
-	if !served(c, patience) {
-		t.Error("it is not served when another has gone")
-	}
-}
-
-func TestSlotsAreBoundedAndForgotten(t *testing.T) {
-	s := newSlots(1)
-	release, ok := s.acquire(t.Context(), "a")
-	if !ok {
-		t.Fatal("the first gets no place")
-	}
-	if _, ok := s.acquire(t.Context(), "b"); !ok {
-		t.Error("one identity keeps another away")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, ok := s.acquire(ctx, "a"); ok {
-		t.Error("there is a second place")
-	}
-	release()
-	if _, kept := s.by["a"]; kept {
-		t.Error("an identity with nothing running is remembered")
 	}
 }

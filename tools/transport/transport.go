@@ -55,7 +55,7 @@ type Options struct {
 	MaxMessage int
 
 	// MaxConcurrent bounds the requests that run at once for one stdio
-	// connection or one HTTP identity; 0 means 64. More are kept waiting.
+	// connection or one HTTP identity; 0 means 16. More are kept waiting.
 	MaxConcurrent int
 
 	// MaxConnections bounds the connections of one Serve; 0 means 1024. More
@@ -82,7 +82,7 @@ type Server struct {
 func New(o Options) *Server {
 	o.CallTimeout = cmp.Or(o.CallTimeout, 5*time.Minute)
 	o.MaxMessage = cmp.Or(o.MaxMessage, 8<<20)
-	o.MaxConcurrent = cmp.Or(o.MaxConcurrent, 64)
+	o.MaxConcurrent = cmp.Or(o.MaxConcurrent, 16)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 1024)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, 10*time.Second)
 	s := &Server{log: cmp.Or(o.Logger, slog.Default()), opts: o}
