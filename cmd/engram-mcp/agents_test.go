@@ -11,10 +11,10 @@ import (
 
 const exampleAgents = "../../examples/agents"
 
-// Every example agent that says what it gives, gives it.
+// Every example agent says what it gives, and gives it.
 func TestExampleAgentsVerify(t *testing.T) {
-	found, err := filepath.Glob(filepath.Join(exampleAgents, "*", "*", "examples.json"))
-	if err != nil || len(found) < 8 {
+	found, err := filepath.Glob(filepath.Join(exampleAgents, "*", "*", "agent.json"))
+	if err != nil || len(found) < 10 {
 		t.Fatal(found, err)
 	}
 	for _, path := range found {

@@ -209,10 +209,14 @@ func (a *app) showInspected(in *inspected) error {
 			row("action", strings.TrimSpace(act.Name+"  "+act.Description))
 		}
 		for _, h := range m.Hooks {
-			row("hook", h.On+" runs "+h.Action)
+			row("hook", h.On+" runs "+h.Action+in.Installed.wired())
 		}
 		for _, s := range m.Schedule {
-			row("schedule", "every "+s.Every+s.DailyAt+" runs "+s.Action)
+			when := "every " + s.Every
+			if s.DailyAt != "" {
+				when = "daily at " + s.DailyAt + " UTC"
+			}
+			row("schedule", when+" runs "+s.Action+in.Installed.wired())
 		}
 	}
 	row("sha256", in.SHA256)
@@ -260,11 +264,18 @@ func (i *installation) text() string {
 	if i == nil {
 		return ", not installed"
 	}
-	approved := ""
-	if i.Approved {
-		approved = ", approved"
+	return ", installed by " + i.By + " on " + day(i.At)
+}
+
+// wired tells whether hooks and times are in force.
+func (i *installation) wired() string {
+	switch {
+	case i == nil:
+		return ""
+	case i.Approved:
+		return ", approved"
 	}
-	return ", installed by " + i.By + " on " + day(i.At) + approved
+	return ", waits for approval"
 }
 
 func scopeText(s sandbox.Scope) string {

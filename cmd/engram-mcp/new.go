@@ -40,8 +40,8 @@ var starters = []starter{
 		name: "rust", title: "Rust",
 		files: append([][2]string{{"rust/starter/agent.rs", "agent.rs"}, {"rust/engram.rs", "engram.rs"}}, shared...),
 		edits: []string{`"../engram.rs"`, `"engram.rs"`},
-		needs: "Rust 1.63 or newer with its target: rustup target add wasm32-unknown-unknown",
-		build: `"${RUSTC:-rustc}" --target wasm32-unknown-unknown --edition 2021 -C opt-level=s -C codegen-units=1 -C lto -C panic=abort -C strip=symbols -C link-arg=-zstack-size=131072 -C link-arg=--stack-first -o agent.wasm agent.rs`,
+		needs: "Rust 1.63 or newer with its target (rustup target add wasm32-unknown-unknown); LINKER names another linker than its own",
+		build: `"${RUSTC:-rustc}" --target wasm32-unknown-unknown --edition 2021 -C opt-level=s -C codegen-units=1 -C lto -C panic=abort -C strip=symbols ${LINKER:+-C linker=$LINKER -C linker-flavor=wasm-ld} -C link-arg=-zstack-size=131072 -C link-arg=--stack-first -o agent.wasm agent.rs`,
 	},
 	{
 		name: "c", title: "C",
@@ -141,7 +141,7 @@ func (l *starter) project(name string) ([]projectFile, error) {
 	for _, f := range l.files {
 		raw, err := agents.Files.ReadFile(f[0])
 		if err != nil {
-			return nil, failed("this build knows no "+l.title, "choose another of "+languageNames(), nil)
+			return nil, err // a mistake in the table above
 		}
 		text := string(raw)
 		if !strings.HasPrefix(path.Base(f[1]), "engram.") { // the tools are the same for every agent

@@ -8,5 +8,5 @@ import "embed"
 
 // Files are the starting points of new agents, by their paths in this folder.
 //
-//go:embed starter go/engram go/starter c/engram.h c/starter assemblyscript/engram.ts assemblyscript/starter wat/save/agent.json wat/save/examples.json wat/save/save.wat rust/starter rust/*.[rs][sh]
+//go:embed starter go/engram go/starter c/engram.h c/starter assemblyscript/engram.ts assemblyscript/starter wat/save/agent.json wat/save/examples.json wat/save/save.wat rust/engram.rs rust/starter
 var Files embed.FS

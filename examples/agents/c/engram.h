@@ -229,6 +229,8 @@ static inline json json_make(const char *format, ...) {
   return (json){engram_room + from, engram_used - from};
 }
 
+static inline json json_truth(int v) { return v ? (json){"true", 4} : (json){"false", 5}; }
+
 /* What is made piece by piece, one json_make after the other with nothing in
  * between, is one text: json_since returns all of it since the mark. */
 static inline size_t json_mark(void) { return engram_used; }
