@@ -448,8 +448,8 @@ func (c *hookedCall) tell(ctx context.Context, h *hook, args map[string]any, res
 		if err != nil {
 			return err
 		}
-		if v.hides("", shown) {
-			shown = map[string]any{}
+		if v.hides("", shown) { // then its answer is of what is hidden, even where it names nothing
+			return nil
 		}
 		if text, err = marshal(v.show("", shown)); err != nil {
 			return err

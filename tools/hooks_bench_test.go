@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,45 +17,54 @@ import (
 	"engram-mcp/sandbox/wasm"
 )
 
-// guarded is a set with the example agent guard wired to the moments on, in
-// real WebAssembly.
-func guarded(b *testing.B, on ...string) (*Set, context.Context) {
-	b.Helper()
-	dir := b.TempDir()
+// inWasm is a set over a new store with approved agents of real WebAssembly.
+func inWasm(tb testing.TB, file string, agents ...sandbox.Manifest) (*Set, context.Context) {
+	tb.Helper()
+	dir := tb.TempDir()
 	spaces := memory.OpenSpaces(dir, memory.Options{Durability: memory.Normal})
 	open := func(ctx context.Context) (*memory.Store, func(), error) { return spaces.Get(ctx, "default") }
 	rt, err := wasm.New(wasm.Options{})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	agents := NewAgents(open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{rt}})
-	set := NewSet(append(Memory(open), agents.Tools()...)...)
-	agents.Join(set)
-	b.Cleanup(func() {
-		_ = agents.Close(context.Background())
+	a := NewAgents(open, AgentOptions{Dir: filepath.Join(dir, "modules"), Runtimes: []sandbox.Runtime{rt}, Log: slog.New(slog.DiscardHandler)})
+	set := NewSet(append(Memory(open), a.Tools()...)...)
+	a.Join(set)
+	tb.Cleanup(func() {
+		_ = a.Close(context.Background())
 		_ = rt.Close(context.Background())
 		_ = spaces.Close()
 	})
-	ctx := memory.WithPrincipal(b.Context(), memory.Principal{Space: "default", Name: "ada", Rights: allRights})
-	code, err := os.ReadFile("../examples/agents/wat/guard/guard.wasm")
+	ctx := memory.WithPrincipal(tb.Context(), memory.Principal{Space: "default", Name: "ada", Rights: allRights})
+	code, err := os.ReadFile(file)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	for i, moment := range on {
-		m := sandbox.Manifest{Name: fmt.Sprintf("guard-%d", i), Runtime: "wasm", Config: json.RawMessage(`{"word": "zanzibar"}`),
-			Actions: []sandbox.Action{{Name: "check"}}, Hooks: []sandbox.Hook{{On: moment, Action: "check", TimeMS: 5000}}}
-		if _, err := agents.Install(ctx, m, code, false); err != nil {
-			b.Fatal(err)
+	for _, m := range agents {
+		m.Runtime = "wasm"
+		if _, err := a.Install(ctx, m, code, false); err != nil {
+			tb.Fatal(err)
 		}
-		w, err := agents.Wiring(ctx, m.Name)
+		w, err := a.Wiring(ctx, m.Name)
 		if err == nil {
-			err = agents.Approve(ctx, w, true)
+			err = a.Approve(ctx, w, true)
 		}
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return set, ctx
+}
+
+// guarded is a set with the example agent guard wired to the moments on.
+func guarded(b *testing.B, on ...string) (*Set, context.Context) {
+	b.Helper()
+	var agents []sandbox.Manifest
+	for i, moment := range on {
+		agents = append(agents, sandbox.Manifest{Name: fmt.Sprintf("guard-%d", i), Config: json.RawMessage(`{"word": "zanzibar"}`),
+			Actions: []sandbox.Action{{Name: "check"}}, Hooks: []sandbox.Hook{{On: moment, Action: "check", TimeMS: 5000}}})
+	}
+	return inWasm(b, "../examples/agents/wat/guard/guard.wasm", agents...)
 }
 
 func mustCall(b *testing.B, set *Set, ctx context.Context, tool, in string) {

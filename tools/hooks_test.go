@@ -435,6 +435,9 @@ func TestHooks_SeeWhatTheirAgentMayRead(t *testing.T) {
 			return args{"args": in["args"]}
 		}),
 		"before:engram_update": quick(func(in args) any { seen = string(encoded(t, in)); return nil }),
+		"after:engram_update":  quick(func(in args) any { seen = string(encoded(t, in)); return nil }),
+		"after:engram_history": quick(func(in args) any { seen = string(encoded(t, in)); return nil }),
+		"before:engram_search": quick(func(in args) any { seen = string(encoded(t, in)); return nil }),
 		"before:engram_link":   quick(func(in args) any { seen = string(encoded(t, in)); return args{"args": in["args"]} }),
 	})
 	turned := contents(t, w.call(ctx, "engram_search", args{"query": "tea"}))
@@ -483,6 +486,9 @@ func TestHooks_SeeWhatTheirAgentMayRead(t *testing.T) {
 	}
 
 	seen = "nothing"
+	w.call(ctx, "engram_history", args{"id": ids["tea two (closed)"]})
+	w.call(ctx, "engram_search", args{"context": "closed"})
+	w.call(ctx, "engram_get", args{"ids": ids["tea two (closed)"]})
 	w.call(ctx, "engram_update", args{"id": ids["tea two (closed)"], "confidence": 0.5})
 	w.call(ctx, "engram_create", args{"content": "also quiet", "context": "closed"})
 	if seen != "nothing" {
