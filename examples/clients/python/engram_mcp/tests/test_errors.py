@@ -15,6 +15,7 @@ import anyio
 import pytest
 from conftest import Server, serve
 
+import engram_mcp.client as client
 from engram_mcp import (
     AsyncMemory,
     ClosedError,
@@ -128,6 +129,15 @@ def test_a_program_that_is_no_server_is_an_error_soon() -> None:
         pass
 
 
+def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "engram-mcp"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(client, "_CONNECT_SECONDS", 0.5)
+    with pytest.raises(TimedOutError, match="not answered"), Memory.local(command=str(script)):
+        pass
+
+
 @pytest.mark.parametrize("how", ["stdio", "http"])
 def test_a_server_that_dies_ends_the_calls_under_way(how: str, binary: str, tmp_path: Path) -> None:
     if how == "http":
@@ -146,8 +156,10 @@ def test_a_server_that_dies_ends_the_calls_under_way(how: str, binary: str, tmp_
     with server.memory() as memory:
         install_spin(memory)
         threading.Timer(0.5, die).start()
+        start = time.monotonic()
         with pytest.raises(ClosedError):
             memory.run("spin", "spin")
+        assert time.monotonic() - start < SECONDS, "the call went on without a server"
         with pytest.raises(ClosedError):
             memory.remember("nobody listens")
 
