@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anyio
@@ -18,9 +19,11 @@ from conftest import Server, serve
 import engram_mcp.client as client
 from engram_mcp import (
     AsyncMemory,
+    BusyError,
     ClosedError,
     DeniedError,
     EngramError,
+    FailedError,
     InvalidError,
     Memory,
     NotFoundError,
@@ -117,6 +120,24 @@ def test_a_wrong_token_is_told_from_a_server_that_is_not_there(binary: str, tmp_
     server.process.wait(20)
     with pytest.raises(ClosedError, match="there is no server"), server.memory():
         pass
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, DeniedError), (429, BusyError), (503, BusyError), (500, FailedError)])
+def test_what_http_refuses_is_told_apart(status: int, error: type[EngramError]) -> None:
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(error, match="hint: "), Memory.http(f"http://127.0.0.1:{server.server_port}/mcp"):
+        pass
+    server.shutdown()
+    server.server_close()
 
 
 def test_without_the_program_it_says_how_to_get_it(tmp_path: Path) -> None:
