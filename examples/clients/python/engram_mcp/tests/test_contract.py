@@ -7,6 +7,7 @@ cannot drift apart.
 from __future__ import annotations
 
 import inspect
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from pydantic import BaseModel
 
 import engram_mcp.client as client
 from engram_mcp import AsyncMemory, Engram, Filter, Hit, Memory, NewEngram, NewLink
+from engram_mcp._offer import DEFAULT
+from engram_mcp._sdk import Local
 from engram_mcp.types import (
     Agent,
     AgentStats,
@@ -132,6 +135,12 @@ def test_dictionaries_have_the_keys_of_the_server(schemas: dict[str, Any]) -> No
     assert set(NewLink.__annotations__) == set(create["links"]["items"]["properties"])
     not_filters = {"query", "limit", "cursor", "max_tokens", "mode", "explain", "fields"}
     assert set(Filter.__annotations__) == set(search) - not_filters
+
+
+def test_models_get_the_tools_that_the_server_offers_by_default(binary: str, tmp_path: Path) -> None:
+    server = Local(binary, ("serve", "--data", str(tmp_path)), dict(os.environ))
+    with Memory(AsyncMemory(server)) as memory:
+        assert {tool.name for tool in memory.tools()} == set(DEFAULT)
 
 
 def test_both_memories_have_the_same_methods() -> None:

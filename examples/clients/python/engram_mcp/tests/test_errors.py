@@ -9,17 +9,21 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anyio
 import pytest
 from conftest import Server, serve
 
+import engram_mcp.client as client
 from engram_mcp import (
     AsyncMemory,
+    BusyError,
     ClosedError,
     DeniedError,
     EngramError,
+    FailedError,
     InvalidError,
     Memory,
     NotFoundError,
@@ -118,6 +122,24 @@ def test_a_wrong_token_is_told_from_a_server_that_is_not_there(binary: str, tmp_
         pass
 
 
+@pytest.mark.parametrize(("status", "error"), [(403, DeniedError), (429, BusyError), (503, BusyError), (500, FailedError)])
+def test_what_http_refuses_is_told_apart(status: int, error: type[EngramError]) -> None:
+    class Refuses(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(error, match="hint: "), Memory.http(f"http://127.0.0.1:{server.server_port}/mcp"):
+        pass
+    server.shutdown()
+    server.server_close()
+
+
 def test_without_the_program_it_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="go build"):
         Memory.local(command=str(tmp_path / "nothing"))
@@ -125,6 +147,15 @@ def test_without_the_program_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_a_program_that_is_no_server_is_an_error_soon() -> None:
     with pytest.raises(ClosedError), Memory.local(command="true"):
+        pass
+
+
+def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "engram-mcp"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(client, "_CONNECT_SECONDS", 0.5)
+    with pytest.raises(TimedOutError, match="not answered"), Memory.local(command=str(script)):
         pass
 
 
@@ -146,8 +177,10 @@ def test_a_server_that_dies_ends_the_calls_under_way(how: str, binary: str, tmp_
     with server.memory() as memory:
         install_spin(memory)
         threading.Timer(0.5, die).start()
+        start = time.monotonic()
         with pytest.raises(ClosedError):
             memory.run("spin", "spin")
+        assert time.monotonic() - start < SECONDS, "the call went on without a server"
         with pytest.raises(ClosedError):
             memory.remember("nobody listens")
 

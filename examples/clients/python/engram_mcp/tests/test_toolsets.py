@@ -15,22 +15,12 @@ from pydantic_ai.models.test import TestModel
 from engram_mcp import Memory
 from engram_mcp import langchain as for_langchain
 from engram_mcp import pydantic_ai as for_pydantic_ai
-
-DEFAULT = {
-    "agent_run",
-    "engram_create",
-    "engram_forget",
-    "engram_get",
-    "engram_graph",
-    "engram_link",
-    "engram_search",
-    "engram_update",
-}
+from engram_mcp._offer import DEFAULT
 
 
 def script(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     """A model that remembers, guesses wrong, reads why, recalls and tells."""
-    assert {tool.name for tool in info.function_tools} == DEFAULT
+    assert {tool.name for tool in info.function_tools} == set(DEFAULT)
     last = messages[-1].parts[-1]
     if not isinstance(last, ToolReturnPart):
         return ModelResponse(parts=[ToolCallPart("engram_create", {"content": "Ada prefers tea"})])
@@ -64,7 +54,7 @@ def test_every_schema_is_one_that_a_test_model_can_fill(memory: Memory) -> None:
 
 def test_langchain_invokes_the_tools(memory: Memory) -> None:
     tools = {tool.name: tool for tool in for_langchain.tools(memory)}
-    assert set(tools) == DEFAULT
+    assert set(tools) == set(DEFAULT)
     assert tools["engram_search"].metadata and tools["engram_search"].metadata["readOnlyHint"]
     assert "created_at" in tools["engram_create"].invoke({"content": "Ada prefers tea"})
     assert "Ada prefers tea" in asyncio.run(tools["engram_search"].ainvoke({"query": "Ada"}))

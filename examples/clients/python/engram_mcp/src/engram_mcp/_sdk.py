@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from .errors import ClosedError, DeniedError, EngramError, FailedError, NotFoundError
+from .errors import BusyError, ClosedError, DeniedError, EngramError, FailedError, NotFoundError
 
 _major = int(importlib.metadata.version("mcp").partition(".")[0])
 _NAME = "engram-mcp-python"
@@ -92,7 +94,8 @@ async def _transport(server: Local | Remote, refusals: list[int]) -> AsyncIterat
     if isinstance(server, Local):
         stdio = importlib.import_module("mcp.client.stdio")
         yield stdio.stdio_client(
-            stdio.StdioServerParameters(command=server.command, args=list(server.args), env=server.env)
+            stdio.StdioServerParameters(command=server.command, args=list(server.args), env=server.env),
+            errlog=sys.__stderr__ or subprocess.DEVNULL,  # sys.stderr is no file in a notebook
         )
         return
 
@@ -155,26 +158,35 @@ def _translate(e: Exception, refusals: list[int]) -> EngramError:
     for cause in causes:
         if isinstance(cause, EngramError):
             return cause
-    if 401 in refusals:
-        return DeniedError(
-            "the server does not know this token",
-            "give the one that `engram-mcp token create NAME` printed, or that in the file token of its data directory",
-        )
     errors = [(cause, error) for cause in causes if (error := getattr(cause, "error", None))]  # McpError has it
     for cause, error in errors:
         if error.code == _UNKNOWN_TOOL:
             return NotFoundError(str(cause), "the server may offer fewer tools: start it with --tools all")
     if refusals:
-        return FailedError(
-            f"the server answers with HTTP status {refusals[-1]}",
-            "check that the address is that of the server's /mcp, such as http://127.0.0.1:7077/mcp",
-        )
+        return _refused(refusals[-1])
     for cause, error in errors:
         if error.code != _CONNECTION_CLOSED:
             return FailedError(str(cause))
     return ClosedError(
         f"there is no server at the other end: {causes[-1] or type(causes[-1]).__name__}",
         "check that it runs; its own words are on stderr, or in its log",
+    )
+
+
+def _refused(status: int) -> EngramError:
+    match status:
+        case 401:
+            return DeniedError(
+                "the server does not know this token",
+                "give the one that `engram-mcp token create NAME` printed, or that in the file token of its data directory",
+            )
+        case 403:
+            return DeniedError("the server does not admit this caller", "use a token with the rights that this takes")
+        case 429 | 503:
+            return BusyError("the server has too much to do", "try again later")
+    return FailedError(
+        f"the server answers with HTTP status {status}",
+        "check that the address is that of the server's /mcp, such as http://127.0.0.1:7077/mcp",
     )
 
 
