@@ -67,7 +67,11 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 						}
 						answer = string(got.Action)
 					}
-					<-release
+					select {
+					case <-release:
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
 					if err := Progress(ctx, 2, 2, secret); err != nil {
 						return nil, err
 					}
