@@ -80,7 +80,9 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 				url := serveHTTP(t, s, twoTokens)
 				alice := visit(t, url, e, "Authorization", "Bearer alice-1")
 				bob := visit(t, url, legacy, "Authorization", "Bearer bob")
-				ev := newEvents(alice.do(t.Context(), "POST", e.requestMeta("77", "tools/call", `"name":"held","arguments":{}`, `"progressToken":77`)).Body)
+				ctx, stop := context.WithTimeout(t.Context(), patience)
+				defer stop()
+				ev := newEvents(alice.do(ctx, "POST", e.requestMeta("77", "tools/call", `"name":"held","arguments":{}`, `"progressToken":77`)).Body)
 				next := func(what string) wire {
 					t.Helper()
 					w, ok := ev.next()
@@ -95,8 +97,6 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 				if try.modern {
 					bob.era = modern
 				}
-				ctx, stop := context.WithTimeout(t.Context(), patience)
-				defer stop()
 				resp := bob.do(ctx, try.method, try.body)
 				if try.session == "alice" && alice.session != "" && !try.modern && try.body != initialize && resp.StatusCode != http.StatusNotFound {
 					t.Errorf("Bob is answered with %s", resp.Status)
