@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	floodTime  = 3 * time.Second  // that each flood lasts
+	floodTime  = 2 * time.Second  // that each flood lasts
 	floodBound = 200 << 20        // bytes of memory that the server may take meanwhile
 	hang       = 10 * time.Second // after which a server counts as one that does not answer
 )
@@ -60,7 +60,7 @@ func TestServerStandsFloods(t *testing.T) {
 					f.big = append(f.big, g.created(t, mallory, strings.Repeat(strconv.Itoa(i), 240<<10)))
 				}
 			}
-			calm := g.watch(t, alice, time.Second)
+			calm := g.watch(t, alice, 500*time.Millisecond)
 			ctx, stop := context.WithTimeout(t.Context(), floodTime)
 			defer stop()
 			done := make(chan struct{})

@@ -67,7 +67,11 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 						}
 						answer = string(got.Action)
 					}
-					<-release
+					select {
+					case <-release:
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
 					if err := Progress(ctx, 2, 2, secret); err != nil {
 						return nil, err
 					}
@@ -76,7 +80,9 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 				url := serveHTTP(t, s, twoTokens)
 				alice := visit(t, url, e, "Authorization", "Bearer alice-1")
 				bob := visit(t, url, legacy, "Authorization", "Bearer bob")
-				ev := newEvents(alice.do(t.Context(), "POST", e.requestMeta("77", "tools/call", `"name":"held","arguments":{}`, `"progressToken":77`)).Body)
+				ctx, stop := context.WithTimeout(t.Context(), patience)
+				defer stop()
+				ev := newEvents(alice.do(ctx, "POST", e.requestMeta("77", "tools/call", `"name":"held","arguments":{}`, `"progressToken":77`)).Body)
 				next := func(what string) wire {
 					t.Helper()
 					w, ok := ev.next()
@@ -91,8 +97,6 @@ func TestHTTPClientsCannotReachIntoEachOther(t *testing.T) {
 				if try.modern {
 					bob.era = modern
 				}
-				ctx, stop := context.WithTimeout(t.Context(), patience)
-				defer stop()
 				resp := bob.do(ctx, try.method, try.body)
 				if try.session == "alice" && alice.session != "" && !try.modern && try.body != initialize && resp.StatusCode != http.StatusNotFound {
 					t.Errorf("Bob is answered with %s", resp.Status)

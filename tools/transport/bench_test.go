@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/textproto"
 	"os"
 	"strconv"
@@ -52,11 +51,20 @@ func BenchmarkOverhead(b *testing.B) {
 			for _, callers := range []int{1, 16} {
 				b.Run(strconv.Itoa(callers), func(b *testing.B) {
 					quiet := slog.New(slog.DiscardHandler)
+					plain := &http.Server{Handler: server.NewStreamableHTTPServer(bare, server.WithStateful(true), server.WithStreamableHTTPLogger(quiet))}
+					guarded := ours.Handler(HTTPOptions{
+						Authenticate: BearerTokens(map[TokenHash]Identity{HashToken("t"): {Key: "a"}}), Rate: 1e9,
+					})
 					compare(b, callers,
-						connections(b, callers, e, server.NewStreamableHTTPServer(bare, server.WithStateful(true), server.WithStreamableHTTPLogger(quiet))),
-						connections(b, callers, e, ours.Handler(HTTPOptions{
-							Authenticate: BearerTokens(map[TokenHash]Identity{HashToken("t"): {Key: "a"}}),
-						})))
+						connections(b, callers, e, func(ctx context.Context, ln net.Listener) {
+							defer context.AfterFunc(ctx, func() { plain.Close() })()
+							_ = plain.Serve(ln) // it is closed
+						}),
+						connections(b, callers, e, func(ctx context.Context, ln net.Listener) {
+							if err := ours.Serve(ctx, ln, nil, guarded); err != nil {
+								b.Error(err)
+							}
+						}))
 				})
 			}
 		})
@@ -147,16 +155,28 @@ func pipeline(b *testing.B, callers int, serve func(context.Context, io.Reader, 
 
 // connections returns a function that makes n calls over as many connections as
 // there are callers.
-func connections(b *testing.B, callers int, e era, h http.Handler) func(n int) {
-	ts := httptest.NewServer(h)
-	b.Cleanup(ts.Close)
+func connections(b *testing.B, callers int, e era, serve func(context.Context, net.Listener)) func(n int) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		serve(ctx, ln)
+	}()
+	b.Cleanup(func() {
+		stop()
+		<-ended
+	})
 	header := "Host: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nAuthorization: Bearer t\r\n"
 	if e.name == modern.name {
 		header += "Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n"
 	}
 	conns := make([]*rawConn, callers)
 	for i := range conns {
-		nc, err := net.Dial("tcp", ts.Listener.Addr().String())
+		nc, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -393,7 +393,7 @@ func TestHTTPStreamsEndWithTheirToken(t *testing.T) {
 		}}).(*endpoint)
 		h.recheck = 10 * time.Millisecond
 		ts := httptest.NewServer(h)
-		defer ts.Close()
+		t.Cleanup(ts.Close) // after the streams are closed
 		c := visit(t, ts.URL, e)
 		var stream events
 		if e.name == legacy.name {
