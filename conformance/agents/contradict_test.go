@@ -40,7 +40,8 @@ var serviceChanges = []change{
 	{"The launch of # is planned for May 5", "The launch of # was postponed to June 12", "When is the launch of #?"},
 	{"# runs version 4.2", "# runs version 5.0 now", "Which version does # run?"},
 	{"# costs 900 euros a month", "# now costs 1,150 euros a month", "What does # cost?"},
-	{"The status of # is stable", "The status of # is deprecated", "What is the status of #?"},
+	{"The status of # is stable", "Correction: the status of # is deprecated", "What is the status of #?"},
+	{"# closes at 18:00", "As of Monday, # closes at 17:00", "When does # close?"},
 	{"# supports IPv6", "# does not support IPv6", "Does # support IPv6?"},
 	{"# waits up to two seconds", "# waits for nine seconds at most", "How long does # wait?"},
 }

@@ -309,6 +309,15 @@ func TestRedact_LooksEverywhere(t *testing.T) {
 		if link := fmt.Sprint(answer["links"]); !strings.Contains(link, "[e-mail address removed]") {
 			t.Error(link)
 		}
+		entity := object{"name": "Ben", "entityType": "person", "observations": []string{"is reached at ben@example.com"}}
+		w.call("create_entities", object{"entities": []object{entity}})
+		if graph := fmt.Sprint(w.call("open_nodes", object{"names": []string{"Ben"}})); !strings.Contains(graph, "is reached at [e-mail address removed]") {
+			t.Error(graph)
+		}
+		entity["name"] = "ben@example.com"
+		if _, refused := w.try("create_entities", object{"entities": []object{entity}}); !strings.Contains(refused, "an e-mail address") {
+			t.Errorf("refused because of %q", refused)
+		}
 		for name, engram := range map[string]object{
 			"context":    {"content": "x", "context": "chat with bob@example.com"},
 			"collection": {"content": "x", "collections": []string{"team", "bob@example.com"}},

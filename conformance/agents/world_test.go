@@ -31,7 +31,7 @@ type object = map[string]any
 
 // A world is a memory with one agent in it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	agent  string
 	server *binary.Stdio
 	calls  int
@@ -39,7 +39,7 @@ type world struct {
 
 // newWorld installs an agent, with some of its config changed and with flags of
 // agent install.
-func newWorld(t *testing.T, language, agent string, config object, flags ...string) *world {
+func newWorld(t testing.TB, language, agent string, config object, flags ...string) *world {
 	t.Helper()
 	data, dir := t.TempDir(), t.TempDir()
 	source := filepath.Join("..", "..", "examples", "agents", language, agent)
@@ -67,7 +67,7 @@ func newWorld(t *testing.T, language, agent string, config object, flags ...stri
 	if out, err := binary.Command(t, data, append([]string{"agent", "install", dir}, flags...)...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	w := &world{t: t, agent: agent, server: binary.Start(t, data, "--tools", "all", "--durability", "normal")}
+	w := &world{t: t, agent: agent, server: binary.Start(t, data, "--tools", "all,compat", "--durability", "normal")}
 	w.server.Begin(t)
 	return w
 }

@@ -61,7 +61,8 @@ fn candidates(new: &Engram, claims: &[Claim], seen: &[(Engram, Vec<Claim>)], bat
         }
     }
     for query in queries {
-        for old in engram::search(&Query { query, limit: 40, ..Query::default() })? {
+        // What is about the same subject has its words.
+        for old in engram::search(&Query { query, limit: 40, mode: "text".into(), ..Query::default() })? {
             let known = batch.contains(&old.id) || found.iter().any(|e| e.id == old.id);
             if !known && disagree(new, claims, &old, &read(&old)) {
                 found.push(old);
@@ -270,7 +271,7 @@ fn tokens(sentence: &str) -> Vec<Token> {
     for part in sentence.split_whitespace() {
         let open = part.trim_start_matches(|c: char| "\"'“‘([*_".contains(c));
         let raw = open.trim_end_matches(|c: char| "\"'”’)]*_,;:.!?".contains(c)).replace('’', "'").replace('%', " percent");
-        let stop = open.ends_with(|c: char| ",;)".contains(c));
+        let stop = open.ends_with(|c: char| ",;)".contains(c)) || open.ends_with(':') && list.is_empty();
         for raw in raw.split(' ').filter(|r| !r.is_empty()) {
             list.push(Token { low: lower(raw), raw: raw.into(), stop });
         }
@@ -315,7 +316,15 @@ fn verb(t: &[Token], at: usize) -> Option<(usize, usize, &'static str)> {
         "was" | "were" => "was",
         _ => "",
     };
+    let lead = match word(at) {
+        "has" | "have" => "was",
+        w if be(w) != "" => be(w),
+        w => w,
+    };
     for (phrase, attribute) in VERBS {
+        if phrase.as_bytes()[0] != lead.as_bytes()[0] {
+            continue; // most of them, at once
+        }
         let mut i = at;
         let fits = phrase.split(' ').enumerate().all(|(n, p)| {
             let mut w = word(i);

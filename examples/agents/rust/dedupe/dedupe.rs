@@ -37,7 +37,7 @@ fn check(params: Json) -> Result<Json> {
         let query: String = content.chars().take(400).collect();
         let fields = vec!["id".to_string(), "content".to_string()];
         let mut others: Vec<(String, Vec<Word>)> = Vec::new();
-        for hit in engram::search(&Query { query, limit: 20, fields, ..Query::default() })? {
+        for hit in engram::search(&Query { query, limit: 20, mode: "text".into(), fields, ..Query::default() })? {
             if !made.iter().any(|e| e["id"].as_str() == hit.id) {
                 others.push((hit.id, words(&hit.content)));
             }

@@ -39,7 +39,8 @@ const NAMES: &[&str] = &["context", "collections", "kind", "relation", "relation
 
 fn mask(mut params: Json) -> Result<Json> {
     let mut args = params.take("args");
-    let mut search = Search { kinds: wanted()?, found: Vec::new(), named: Vec::new() };
+    let entities = params["tool"].as_str() == "create_entities"; // whose names are contexts
+    let mut search = Search { kinds: wanted()?, entities, found: Vec::new(), named: Vec::new() };
     search.json(&mut args, "", false);
     let refused = if engram::config("mode").as_str() == "refuse" { &search.found } else { &search.named };
     if let Some(first) = refused.first() {
@@ -72,6 +73,7 @@ fn called(kind: &str) -> &'static str {
 /// A search through the arguments of a call.
 struct Search {
     kinds: Vec<&'static str>,
+    entities: bool,
     found: Vec<&'static str>,
     /// What was found in a name.
     named: Vec<&'static str>,
@@ -81,7 +83,7 @@ impl Search {
     /// Looks through a value that is a member under that key, within a name or
     /// not, and takes out what it finds.
     fn json(&mut self, value: &mut Json, key: &str, named: bool) {
-        let named = named || NAMES.contains(&key);
+        let named = named || NAMES.contains(&key) || self.entities && key == "name";
         match value {
             Json::Text(s) => {
                 if let Some(clean) = self.text(s, key, named) {
