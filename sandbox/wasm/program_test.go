@@ -131,3 +131,26 @@ func TestStatesOfProgramsAreBounded(t *testing.T) {
 		t.Errorf("%d states are kept", n)
 	}
 }
+
+// What a call takes of the host counts against the memory of all.
+func TestHostMemoryOfProgramsIsBounded(t *testing.T) {
+	rt := open(t, Options{Kind: "quine", Memory: 10 << 20})
+	m := sandbox.NewManager(sandbox.Options{}, language{rt, Interpreter{Wasm: file(t, "testdata/program.wasm"), HostMemory: 9 << 20}})
+	load(t, m, manifest("fits", func(m *sandbox.Manifest) { m.Runtime = "quine" }), []byte("1"))
+	for range 3 {
+		if _, err := m.Run(t.Context(), "fits", sandbox.Call{Action: "run"}); err != nil {
+			t.Error(err)
+		}
+	}
+	rt.memory.take(1 << 20)
+	if _, err := m.Run(t.Context(), "fits", sandbox.Call{Action: "run"}); !errors.Is(err, sandbox.ErrBusy) {
+		t.Errorf("without room: %v, want busy", err)
+	}
+	rt.memory.give(1 << 20)
+	if err := m.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if rt.memory.evict(); rt.memory.used.Load() != 0 {
+		t.Errorf("%d bytes are used when all agents are gone", rt.memory.used.Load())
+	}
+}
