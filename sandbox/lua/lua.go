@@ -27,6 +27,10 @@ import (
 //go:embed lua.wasm
 var interpreter []byte
 
+// hostMemory is what protected calls in one another take of the host, as deep
+// as LUAI_MAXCCALLS lets them nest.
+const hostMemory = 18 << 20
+
 // A Runtime is a sandbox.Runtime for Lua. It may be used concurrently.
 type Runtime struct {
 	engine *wasm.Runtime
@@ -52,5 +56,5 @@ func (r *Runtime) Close(context.Context) error { return nil }
 func (r *Runtime) Load(ctx context.Context, m sandbox.Manifest, script []byte) (sandbox.Agent, error) {
 	name := strings.ReplaceAll(path.Base(cmp.Or(m.Entry, m.Name+".lua")), "\x00", "")
 	program := append([]byte(name+"\x00"), script...)
-	return r.engine.LoadProgram(ctx, m, wasm.Interpreter{Wasm: interpreter, Exceptions: true}, program)
+	return r.engine.LoadProgram(ctx, m, wasm.Interpreter{Wasm: interpreter, Exceptions: true, HostMemory: hostMemory}, program)
 }

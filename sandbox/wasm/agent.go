@@ -23,6 +23,7 @@ type agent struct {
 	man        sandbox.Manifest
 	code       *code
 	program    *program // for an interpreter, nil otherwise
+	hostMemory int64    // see Interpreter
 	config     []byte
 	configKeys map[string]json.RawMessage
 	command    bool // a WASI program: stdin to stdout
@@ -358,6 +359,10 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	if !ok {
 		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
 	}
+	if !a.rt.memory.take(a.hostMemory) {
+		return sandbox.Result{}, exhausted()
+	}
+	defer a.rt.memory.give(a.hostMemory)
 	t, err := a.rt.gate.turn(ctx)
 	if err != nil {
 		return sandbox.Result{}, stopped(err)

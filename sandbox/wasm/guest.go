@@ -35,6 +35,10 @@ type guest struct {
 // newGuest makes an instance. No code of the module runs.
 func newGuest(c *code, budget *budget, limit int64) (*guest, error) {
 	g := &guest{mem: &memory{budget: budget, limit: uint64(limit)}, funcs: map[string]api.Function{}}
+	// Taken beforehand: wazero cannot do without the memory that a module begins with.
+	if m := c.info.Memory; m != nil && m.Min > 0 && g.mem.Reallocate(uint64(m.Min)*pageSize) == nil {
+		return nil, exhausted()
+	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), g.mem.allocator())
 	if c.user != nil {
 		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
@@ -46,11 +50,8 @@ func newGuest(c *code, budget *budget, limit int64) (*guest, error) {
 	}
 	var err error
 	g.module, err = c.engine.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
-	if err == nil && g.mem.refused {
-		g.close()
-		return nil, exhausted()
-	}
 	if err != nil {
+		g.mem.Free()
 		return nil, badCode("instantiate", "build the module again", errors.New(firstLine(err)))
 	}
 	g.fuel = g.global(meter.Fuel)

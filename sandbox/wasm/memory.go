@@ -15,7 +15,7 @@ const (
 	hardPages = 1024 << 20 / pageSize // sandbox.MaxLimits.MemoryMiB
 )
 
-// A budget bounds the linear memory of all guests together.
+// A budget bounds the memory of all guests together.
 type budget struct {
 	limit int64
 	used  atomic.Int64
@@ -37,6 +37,9 @@ func (b *budget) take(n int64) bool {
 	}
 	return true
 }
+
+// give takes n bytes back.
+func (b *budget) give(n int64) { b.used.Add(-n) }
 
 // evict closes all idle instances.
 func (b *budget) evict() {
@@ -88,7 +91,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 		m.refused = true
 		return nil
 	}
-	if !m.budget.take(int64(size - m.size)) {
+	if size > m.size && !m.budget.take(int64(size-m.size)) {
 		m.refused, m.short = true, true
 		return nil
 	}
@@ -122,7 +125,7 @@ func (m *memory) release() {
 
 // Free gives the memory back. Nothing may use it afterwards.
 func (m *memory) Free() {
-	m.budget.used.Add(-int64(m.size))
+	m.budget.give(int64(m.size))
 	m.release()
 	m.size = 0
 }

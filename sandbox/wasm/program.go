@@ -24,9 +24,13 @@ import (
 // that a program has changed, which saves looking at the rest.
 type Interpreter struct {
 	Wasm []byte // which must not change
-	// Exceptions lets the module use exception handling. The host memory that
-	// takes is bounded by no limit: the module must bound it by itself.
+	// Exceptions lets the module use exception handling. For every open try
+	// block the host keeps a copy of the native stack, which no limit bounds:
+	// the module must bound their number by itself.
 	Exceptions bool
+	// HostMemory is what a call may take of the host beyond its linear memory,
+	// in bytes. It counts against Options.Memory while the call runs.
+	HostMemory int64
 }
 
 // LoadProgram loads a program together with its interpreter. Agents that
@@ -46,6 +50,7 @@ func (r *Runtime) LoadProgram(ctx context.Context, m sandbox.Manifest, in Interp
 		return nil, badCode("read", "export initialize and execute", errors.New("it is no interpreter"))
 	}
 	a.program = r.programs.get(a.code, program, a.config)
+	a.hostMemory = in.HostMemory
 	a.pool = a.code.workers(r, m.Limits.Memory())
 	if a.private() {
 		a.pool = &pool{keep: 1, lasting: true}
@@ -163,7 +168,7 @@ func (c *code) workers(r *Runtime, limit int64) *pool {
 	defer c.mu.Unlock()
 	p := c.pools[limit]
 	if p == nil {
-		p = &pool{keep: 2 * r.opts.Parallel} // those that wait for the host, too
+		p = &pool{keep: 4 * r.opts.Parallel} // those that wait for the host, too
 		if c.pools == nil {
 			c.pools = map[int64]*pool{}
 		}

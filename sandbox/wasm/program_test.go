@@ -91,8 +91,8 @@ func TestProgramsShareInstancesAndNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if idle == 0 || idle > 4 {
-		t.Errorf("%d idle instances, want 1 to 4", idle)
+	if idle == 0 || idle > 8 {
+		t.Errorf("%d idle instances, want 1 to 8", idle)
 	}
 	if err := m.Close(t.Context()); err != nil {
 		t.Error(err)
@@ -129,5 +129,28 @@ func TestStatesOfProgramsAreBounded(t *testing.T) {
 	}
 	if n := rt.programs.recent.Len(); n < 2 || n > 8 {
 		t.Errorf("%d states are kept", n)
+	}
+}
+
+// What a call takes of the host counts against the memory of all.
+func TestHostMemoryOfProgramsIsBounded(t *testing.T) {
+	rt := open(t, Options{Kind: "quine", Memory: 10 << 20})
+	m := sandbox.NewManager(sandbox.Options{}, language{rt, Interpreter{Wasm: file(t, "testdata/program.wasm"), HostMemory: 9 << 20}})
+	load(t, m, manifest("fits", func(m *sandbox.Manifest) { m.Runtime = "quine" }), []byte("1"))
+	for range 3 {
+		if _, err := m.Run(t.Context(), "fits", sandbox.Call{Action: "run"}); err != nil {
+			t.Error(err)
+		}
+	}
+	rt.memory.take(1 << 20)
+	if _, err := m.Run(t.Context(), "fits", sandbox.Call{Action: "run"}); !errors.Is(err, sandbox.ErrBusy) {
+		t.Errorf("without room: %v, want busy", err)
+	}
+	rt.memory.give(1 << 20)
+	if err := m.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if rt.memory.evict(); rt.memory.used.Load() != 0 {
+		t.Errorf("%d bytes are used when all agents are gone", rt.memory.used.Load())
 	}
 }

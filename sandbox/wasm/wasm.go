@@ -38,8 +38,7 @@ type Options struct {
 	Parallel int
 	// Queue bounds the calls under way, computing or not; 0 means 1024.
 	Queue int
-	// Memory bounds the linear memory of all guests together, in bytes;
-	// 0 means 2 GiB.
+	// Memory bounds the memory of all guests together, in bytes; 0 means 2 GiB.
 	Memory int64
 	// Kind is the name of the runtime in manifests; empty means wasm.
 	Kind string
