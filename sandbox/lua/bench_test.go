@@ -40,7 +40,7 @@ var programs = []struct{ name, text string }{
 func BenchmarkBesideGopher(b *testing.B) {
 	for _, p := range programs {
 		b.Run(p.name, func(b *testing.B) {
-			agent := ready(b, open(b), manifest("run"), p.text)
+			agent := ready(b, shared(b), manifest("run"), p.text)
 			ours := func() {
 				if _, err := agent.Execute(b.Context(), sandbox.Call{Action: "run", Params: []byte("{}")}); err != nil {
 					b.Fatal(err)
@@ -95,7 +95,7 @@ func ready(t testing.TB, rt sandbox.Runtime, m sandbox.Manifest, script string) 
 }
 
 func manifest(actions ...string) sandbox.Manifest {
-	m := sandbox.Manifest{Name: "script", Runtime: "lua", Entry: "main.lua", Limits: sandbox.Limits{TimeMS: 60_000}}
+	m := sandbox.Manifest{Name: "probe", Runtime: "lua", Entry: "main.lua", Limits: sandbox.Limits{TimeMS: 60_000}}
 	for _, a := range actions {
 		m.Actions = append(m.Actions, sandbox.Action{Name: a})
 	}
@@ -114,11 +114,11 @@ func BenchmarkCall(b *testing.B) {
 		}
 	}
 	b.Run("same", func(b *testing.B) {
-		agent := ready(b, open(b), manifest("add"), small)
+		agent := ready(b, shared(b), manifest("add"), small)
 		percentiles(b, func(int) { run(b, agent) })
 	})
 	b.Run("switch", func(b *testing.B) {
-		rt := open(b)
+		rt := shared(b)
 		var agents []sandbox.Agent
 		for i := range 100 {
 			agents = append(agents, ready(b, rt, manifest("add"), fmt.Sprintf("%s -- %d", small, i)))
@@ -126,7 +126,7 @@ func BenchmarkCall(b *testing.B) {
 		percentiles(b, func(i int) { run(b, agents[(i+len(agents)*1000)%len(agents)]) })
 	})
 	b.Run("new", func(b *testing.B) {
-		rt := open(b)
+		rt := shared(b)
 		ready(b, rt, manifest("add"), small)
 		percentiles(b, func(i int) { ready(b, rt, manifest("add"), fmt.Sprintf("%s -- %d", small, i)) })
 	})

@@ -36,7 +36,7 @@ func TestSuite(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			sandboxtest.Run(t, sandboxtest.Subject{
 				Open:     func(t testing.TB) sandbox.Runtime { return open(t) },
-				Loads:    map[string]int{"compiler": 1000, "interpreter": 200}[engine],
+				Loads:    map[string]int{"compiler": 1000, "interpreter": 50}[engine],
 				Code:     script,
 				Manifest: func(m *sandbox.Manifest) { m.Engine = engine },
 				Lacks: map[string]string{

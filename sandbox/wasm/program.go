@@ -163,7 +163,7 @@ func (c *code) workers(r *Runtime, limit int64) *pool {
 	defer c.mu.Unlock()
 	p := c.pools[limit]
 	if p == nil {
-		p = &pool{keep: 2 * r.opts.Parallel} // those that wait for the host, too
+		p = &pool{keep: 4 * r.opts.Parallel} // those that wait for the host, too
 		if c.pools == nil {
 			c.pools = map[int64]*pool{}
 		}

@@ -91,8 +91,8 @@ func TestProgramsShareInstancesAndNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if idle == 0 || idle > 4 {
-		t.Errorf("%d idle instances, want 1 to 4", idle)
+	if idle == 0 || idle > 8 {
+		t.Errorf("%d idle instances, want 1 to 8", idle)
 	}
 	if err := m.Close(t.Context()); err != nil {
 		t.Error(err)

@@ -43,7 +43,7 @@ int __wrap_luaL_loadfilex(lua_State *l, const char *name, const char *mode) {
 ssize_t writev(int file, const struct iovec *parts, int n) { return -1; }
 int close(int file) { return -1; }
 
-/* Lua asks for the time to seed math.random, which execute does with better. */
+/* Lua asks for the time to seed math.random; prelude.lua has better seeds. */
 time_t time(time_t *t) {
   if (t) *t = 0;
   return 0;
@@ -139,6 +139,15 @@ static int l_now_ms(lua_State *l) {
   return 1;
 }
 
+/* chance() returns two integers that nobody can foretell. */
+static int l_chance(lua_State *l) {
+  lua_Integer n[2] = {0, 0};
+  random_get(n, sizeof n);
+  lua_pushinteger(l, n[0]);
+  lua_pushinteger(l, n[1]);
+  return 2;
+}
+
 static int l_config(lua_State *l) {
   int32_t n = host_config("", 0);
   json_decode(l, read_result(l, n < 0 ? 0 : (size_t)n));
@@ -146,7 +155,7 @@ static int l_config(lua_State *l) {
 }
 
 static const luaL_Reg host_functions[] = {
-    {"log", l_log}, {"emit", l_emit}, {"now_ms", l_now_ms}, {"config", l_config}, {NULL, NULL}};
+    {"log", l_log}, {"emit", l_emit}, {"now_ms", l_now_ms}, {"chance", l_chance}, {"config", l_config}, {NULL, NULL}};
 
 static const luaL_Reg libraries[] = {
     {LUA_GNAME, luaopen_base},         {LUA_COLIBNAME, luaopen_coroutine}, {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},

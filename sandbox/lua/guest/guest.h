@@ -21,6 +21,7 @@ HOST(log) void host_log(int32_t level, const char *at, size_t len);
 HOST(now_ms) int64_t host_now_ms(void);
 HOST(config) int32_t host_config(const char *key, size_t len);
 HOST(emit) void host_emit(const char *at, size_t len);
+__attribute__((import_module("wasi_snapshot_preview1"), import_name("random_get"))) int32_t random_get(void *to, size_t len);
 
 /* A text is bytes with their length. A zero byte follows those that
  * json_decode is given. */

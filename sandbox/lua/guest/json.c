@@ -245,11 +245,11 @@ static void decode_number(reader *r) {
     if (!take(r, '+')) take(r, '-');
     if (!digits(r)) bad(r, "digit expected");
   }
-  if (integer && r->at - from < 20) {
+  if (integer && r->at - from - minus < 20) {
     uint64_t v = 0;
     for (const char *d = from + minus; d < r->at; d++) v = v * 10 + (uint64_t)(*d - '0');
-    if (v <= INT64_MAX && !(minus && v == 0)) {
-      lua_pushinteger(r->L, minus ? -(lua_Integer)v : (lua_Integer)v);
+    if (v <= (uint64_t)INT64_MAX + minus && !(minus && v == 0)) {
+      lua_pushinteger(r->L, (lua_Integer)(minus ? -v : v));
       return;
     }
   }

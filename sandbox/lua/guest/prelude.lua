@@ -1,31 +1,37 @@
 -- What a script finds beside Lua's own libraries. It is run once, before any
--- script, with the host's functions, and returns what guest.c calls.
+-- script, with the host's functions, and returns what guest.c calls. All that
+-- it uses later it keeps in locals: a script may change every table.
 local host = ...
-local call, json = host.call, json
-local type, tostring, error, select, rawget, rawset, load = type, tostring, error, select, rawget, rawset, load
-local concat, pack, gsub, find = table.concat, table.pack, string.gsub, string.find
+local call, write, chance = host.call, host.log, host.chance
+local encode, array = json.encode, json.array
+local error, getmetatable, load, pairs, rawget, rawset, tostring, type = error, getmetatable, load, pairs, rawget, rawset, tostring, type
+local concat, pack, sort = table.concat, table.pack, table.sort
+local find, gsub, sub = string.find, string.gsub, string.sub
 local world = _G
 
 dofile, loadfile, string.dump, warn = nil, nil, nil, nil
 
--- An error of an operation: {code, message, hint}.
-local failure = host.error_meta
-failure.__tostring = function(e) return e.where .. e.message end
+-- Every call begins in the same state, and draws other numbers all the same.
+local seed = math.randomseed
+function math.randomseed(...)
+  if ... then return seed(...) end
+  return seed(chance())
+end
 
--- Logs. Tables are shown as JSON.
+-- Logs: values side by side, tables as JSON.
 local function line(...)
   local parts = pack(...)
   for i = 1, parts.n do
     local v = parts[i]
-    local meta = type(v) == "table" and getmetatable(v)
-    parts[i] = type(v) == "table" and not (meta and meta.__tostring) and json.encode(v) or tostring(v)
+    local plain = type(v) == "table" and not (getmetatable(v) or {}).__tostring
+    parts[i] = plain and encode(v) or tostring(v)
   end
-  return concat(parts, " ", 1, parts.n)
+  return concat(parts, " ")
 end
 
-log = setmetatable({}, { __call = function(_, ...) host.log(1, line(...)) end })
+log = setmetatable({}, { __call = function(_, ...) write(1, line(...)) end })
 for level, name in pairs { [0] = "debug", "info", "warn", "error" } do
-  log[name] = function(...) host.log(level, line(...)) end
+  log[name] = function(...) write(level, line(...)) end
 end
 print = log.info
 
@@ -34,11 +40,9 @@ now_ms, emit = host.now_ms, host.emit
 -- The memory.
 engram = { call = call }
 
-local function options(first, o)
-  local all = {}
-  for k, v in pairs(o or {}) do all[k] = v end
-  for k, v in pairs(first) do all[k] = v end
-  return all
+local function with(fields, more)
+  for k, v in pairs(more or {}) do fields[k] = v end
+  return fields
 end
 
 function engram.create(content, source, confidence)
@@ -49,39 +53,43 @@ function engram.create(content, source, confidence)
   return call("engram_create", { content = content, source = source, confidence = confidence }).engrams[1].id
 end
 
-function engram.get(id, o)
-  if type(id) == "table" then return call("engram_get", options({ ids = json.array(id) }, o)).engrams end
-  return call("engram_get", options({ ids = { id } }, o)).engrams[1]
+function engram.get(id, more)
+  if type(id) == "table" then return call("engram_get", with({ ids = array(id) }, more)).engrams end
+  return call("engram_get", with({ ids = { id } }, more)).engrams[1]
 end
 
-function engram.search(query, o)
-  local found = call("engram_search", type(query) == "table" and query or options({ query = query }, o))
+function engram.search(query, more)
+  local found = call("engram_search", type(query) == "table" and query or with({ query = query }, more))
   return found.hits, found.cursor
 end
 
-function engram.update(id, fields) return call("engram_update", options({ id = id }, fields)).engram end
+function engram.update(id, fields) return call("engram_update", with({ id = id }, fields)).engram end
 
 function engram.link(from, to, relation, weight)
   if type(from) ~= "table" then
     return call("engram_link", { links = { { from = from, to = to, relation = relation, weight = weight } } }).links[1]
   end
   local one = from.from ~= nil
-  local made = call("engram_link", { links = one and { from } or json.array(from) }).links
+  local made = call("engram_link", { links = one and { from } or array(from) }).links
   return one and made[1] or made
 end
 
 function engram.unlink(from, to, relation)
-  return call("engram_unlink", { links = { { from = from, to = to, relation = relation } } })
+  return call("engram_unlink", { links = { { from = from, to = to, relation = relation } } }).links
 end
 
 function engram.forget(id)
-  if type(id) ~= "table" then return call("engram_forget", { ids = { id } }) end
-  return call("engram_forget", #id > 0 and { ids = json.array(id) } or id)
+  if type(id) ~= "table" then return call("engram_forget", { ids = { id } }).forgotten end
+  return call("engram_forget", #id > 0 and { ids = array(id) } or id).forgotten
 end
 
-function engram.graph(start, o) return call("engram_graph", options({ start = start }, o)) end
+function engram.graph(start, more) return call("engram_graph", with({ start = start }, more)) end
 
-function engram.history(id, o) return call("engram_history", options({ id = id }, o)) end
+function engram.history(id, more) return call("engram_history", with({ id = id }, more)) end
+
+-- An error of an operation: {code, message, hint}.
+local failure = host.error_meta
+failure.__tostring = function(e) return e.where .. e.message end
 
 -- globals is fetched when it is first looked at, and stored after an action
 -- that changed it.
@@ -92,7 +100,7 @@ setmetatable(world, {
   __index = function(t, name)
     if name ~= "globals" then return nil end
     local g = call("globals_get")
-    stored = json.encode(g)
+    stored = encode(g)
     rawset(t, "globals", g)
     return g
   end,
@@ -102,15 +110,7 @@ local function store_globals()
   local g = rawget(world, "globals")
   if g == nil then return end
   if type(g) ~= "table" then error("globals must be a table, it is a " .. type(g), 0) end
-  if json.encode(g) ~= stored then call("globals_set", g) end
-end
-
-local function entry(action)
-  local own = rawget(world, "tool_" .. gsub(action, "-", "_"))
-  if own ~= nil then return own end
-  local any = rawget(world, "execute")
-  if any == nil then error("the script defines neither tool_" .. gsub(action, "-", "_") .. " nor execute", 0) end
-  return function(params) return any(action, params) end
+  if encode(g) ~= stored then call("globals_set", g) end
 end
 
 local function load_script(name, text)
@@ -123,22 +123,30 @@ local function load_script(name, text)
   if initialize then initialize(config) end
 end
 
--- nil says that execute performs whatever the manifest names.
+-- null says that execute performs whatever the manifest names.
 local function capabilities()
   if rawget(world, "execute") ~= nil then return nil end
-  local names, list = {}, json.array()
+  local names, list = {}, array()
   for k, v in next, world do
     if type(k) == "string" and find(k, "^tool_.") and type(v) == "function" then names[#names + 1] = k end
   end
-  table.sort(names)
-  for i, name in ipairs(names) do list[i] = { name = gsub(name:sub(6), "_", "-") } end
+  sort(names)
+  for i = 1, #names do list[i] = { name = gsub(sub(names[i], 6), "_", "-") } end
   return list
 end
 
 local function perform(action, params)
   stored = nil
   rawset(world, "globals", nil)
-  local result = entry(action)(params)
+  seed(chance())
+  local name, result = "tool_" .. gsub(action, "-", "_"), nil
+  if rawget(world, name) ~= nil then
+    result = rawget(world, name)(params)
+  elseif rawget(world, "execute") ~= nil then
+    result = rawget(world, "execute")(action, params)
+  else
+    error("the script defines neither " .. name .. " nor execute", 0)
+  end
   store_globals()
   return result
 end

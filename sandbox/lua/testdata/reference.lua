@@ -41,7 +41,7 @@ end
 
 function tool_bomb()
   local list = {}
-  while true do list[#list + 1] = string.rep(tostring(#list), 1000) end
+  while true do list[#list + 1] = string.rep(tostring(#list), 100000) end
 end
 
 function tool_shout(params) return string.rep("a", params.bytes - 2) end
