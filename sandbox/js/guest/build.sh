@@ -20,7 +20,7 @@ compile() {
 	clang-19 --target=wasm32-wasi --sysroot=/usr -D_GNU_SOURCE -DNDEBUG -mbulk-memory -msign-ext -mnontrapping-fptoint \
 		-funsigned-char -fwrapv -ffunction-sections -fdata-sections -I"$quickjs" "$@"
 }
-compile -std=gnu11 -w -O2 -mllvm -inline-threshold=150 -c -o "$work/quickjs.o" "$quickjs/quickjs.c"
+compile -std=gnu11 -w -O2 -mllvm -inline-threshold=115 -c -o "$work/quickjs.o" "$quickjs/quickjs.c"
 for part in dtoa libregexp libunicode; do compile -std=gnu11 -w -Os -c -o "$work/$part.o" "$quickjs/$part.c"; done
 for part in guest libc; do compile -std=c23 -Wall -Wextra -Werror -Os -c -o "$work/$part.o" "$part.c"; done
 

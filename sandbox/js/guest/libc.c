@@ -8,7 +8,7 @@ enum { PAGE = 64 << 10 };
 extern char __heap_base;
 
 /* The end of the heap lies in memory itself, so that to put memory back also
- * takes the heap back. */
+ * takes the heap back. Everything above it is untouched. */
 static char *end_of_heap = &__heap_base;
 
 void *sbrk(intptr_t n) {
@@ -22,6 +22,8 @@ void *sbrk(intptr_t n) {
   end_of_heap = (char *)want;
   return old;
 }
+
+__attribute__((export_name("memory_used"))) int32_t memory_used(void) { return (int32_t)end_of_heap; }
 
 __attribute__((import_module("wasi_snapshot_preview1"), import_name("clock_time_get")))
 int32_t imported_clock_time_get(int32_t id, int64_t precision, int64_t *time);
