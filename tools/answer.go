@@ -28,7 +28,7 @@ type member struct {
 
 type item struct {
 	raw    json.RawMessage
-	tree   any // as it is shown to the hook at work
+	tree   any // as it is shown to the hook at work; nil if all of it is
 	hidden bool
 	notes  notes
 }
@@ -85,22 +85,22 @@ func (a *answer) shown(v *veil) (raw json.RawMessage, ok bool, err error) {
 	left, gone := 0, 0
 	out := map[string]any{}
 	for _, m := range a.members {
-		var list []any
+		list := []any{}
 		for _, it := range m.items {
-			if it.tree, err = parse(it.raw); err != nil {
+			one, err := it.shown(m.key, v)
+			if err != nil {
 				return nil, false, err
 			}
-			if it.hidden = v.hides(m.key, it.tree); it.hidden {
+			if it.hidden {
 				gone++
 				continue
 			}
 			left++
-			it.tree = v.show(m.key, it.tree)
-			list = append(list, it.tree)
+			list = append(list, one)
 		}
 		switch {
 		case m.list:
-			out[m.key] = listed(list)
+			out[m.key] = list
 		case len(m.items) == 0:
 			out[m.key] = m.raw
 		case len(list) == 1:
@@ -112,6 +112,21 @@ func (a *answer) shown(v *veil) (raw json.RawMessage, ok bool, err error) {
 	}
 	raw, err = marshal(out)
 	return raw, left > 0 || gone == 0, err
+}
+
+// shown is the item for the hook at work, without what v hides.
+func (it *item) shown(key string, v *veil) (any, error) {
+	it.hidden, it.tree = false, nil
+	if v == nil {
+		return it.raw, nil
+	}
+	tree, err := parse(it.raw)
+	if err != nil {
+		return nil, err
+	}
+	it.hidden = v.hides(key, tree)
+	it.tree = v.show(key, tree)
+	return it.tree, nil
 }
 
 // take makes the answer what a hook of agent made of it. Only the answer of a
@@ -202,6 +217,11 @@ func (it *item) annotation(agent string, raw json.RawMessage) (n note, err error
 	var made map[string]json.RawMessage
 	if json.Unmarshal(raw, &made) != nil {
 		return n, nil // a text, which cannot be annotated
+	}
+	if it.tree == nil {
+		if it.tree, err = parse(it.raw); err != nil {
+			return n, err
+		}
 	}
 	own, _ := it.tree.(map[string]any)
 	for key, value := range made {
