@@ -14,8 +14,9 @@ const maxAnnotation = 4 << 10
 // An answer is that of a tool while hooks look at it: everything in it stays,
 // byte for byte, what the tool said; hooks only rearrange lists, and annotate.
 type answer struct {
-	raw     json.RawMessage // as it came; nil once something was changed
-	members []*member
+	raw     json.RawMessage // as it came
+	changed bool
+	members []*member // nil before they are needed
 	notes   notes
 }
 
@@ -46,20 +47,23 @@ func (n *notes) add(x note) {
 	*n = append(slices.DeleteFunc(*n, func(o note) bool { return o.agent == x.agent }), x)
 }
 
-func newAnswer(raw json.RawMessage) (*answer, error) {
-	a := &answer{raw: raw}
-	dec := json.NewDecoder(bytes.NewReader(raw))
+// open reads the members of the answer, once it matters what they are.
+func (a *answer) open() error {
+	if a.members != nil {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(a.raw))
 	if _, err := dec.Token(); err != nil {
-		return nil, err
+		return err
 	}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m := &member{key: fmt.Sprint(key)}
 		if err := dec.Decode(&m.raw); err != nil {
-			return nil, err
+			return err
 		}
 		switch m.raw[0] {
 		case '{':
@@ -67,7 +71,7 @@ func newAnswer(raw json.RawMessage) (*answer, error) {
 		case '[':
 			var items []json.RawMessage
 			if err := json.Unmarshal(m.raw, &items); err != nil {
-				return nil, err
+				return err
 			}
 			m.list = true
 			for _, raw := range items {
@@ -76,12 +80,18 @@ func newAnswer(raw json.RawMessage) (*answer, error) {
 		}
 		a.members = append(a.members, m)
 	}
-	return a, nil
+	return nil
 }
 
 // shown is the answer as v lets it be seen; ok is false if something is hidden
 // and nothing is left.
 func (a *answer) shown(v *veil) (raw json.RawMessage, ok bool, err error) {
+	if v == nil && a.members == nil {
+		return a.raw, true, nil
+	}
+	if err := a.open(); err != nil {
+		return nil, false, err
+	}
 	left, gone := 0, 0
 	out := map[string]any{}
 	for _, m := range a.members {
@@ -107,7 +117,7 @@ func (a *answer) shown(v *veil) (raw json.RawMessage, ok bool, err error) {
 			out[m.key] = list[0]
 		}
 	}
-	if v == nil && a.raw != nil {
+	if v == nil && !a.changed {
 		return a.raw, true, nil
 	}
 	raw, err = marshal(out)
@@ -136,6 +146,9 @@ func (a *answer) take(agent string, raw json.RawMessage, reads bool) error {
 	if err := json.Unmarshal(raw, &made); err != nil {
 		return fmt.Errorf("result is not an object")
 	}
+	if err := a.open(); err != nil {
+		return err
+	}
 	var changes []func()
 	for _, key := range sortedKeys(made) {
 		if key == "annotation" {
@@ -158,7 +171,7 @@ func (a *answer) take(agent string, raw json.RawMessage, reads bool) error {
 	}
 	for _, change := range changes {
 		change()
-		a.raw = nil
+		a.changed = true
 	}
 	return nil
 }
@@ -272,7 +285,7 @@ func identity(raw json.RawMessage) string {
 // encode is the answer as the caller gets it, changedBy being the agents that
 // changed the arguments.
 func (a *answer) encode(changedBy []string) json.RawMessage {
-	if a.raw != nil && len(changedBy) == 0 {
+	if !a.changed && len(changedBy) == 0 || a.open() != nil {
 		return a.raw
 	}
 	var b bytes.Buffer
