@@ -14,8 +14,9 @@ const maxAnnotation = 4 << 10
 // An answer is that of a tool while hooks look at it: everything in it stays,
 // byte for byte, what the tool said; hooks only rearrange lists, and annotate.
 type answer struct {
-	raw     json.RawMessage // as it came; nil once something was changed
-	members []*member
+	raw     json.RawMessage // as it came
+	changed bool
+	members []*member // nil before they are needed
 	notes   notes
 }
 
@@ -28,7 +29,7 @@ type member struct {
 
 type item struct {
 	raw    json.RawMessage
-	tree   any // as it is shown to the hook at work
+	tree   any // as it is shown to the hook at work; nil if all of it is
 	hidden bool
 	notes  notes
 }
@@ -46,20 +47,23 @@ func (n *notes) add(x note) {
 	*n = append(slices.DeleteFunc(*n, func(o note) bool { return o.agent == x.agent }), x)
 }
 
-func newAnswer(raw json.RawMessage) (*answer, error) {
-	a := &answer{raw: raw}
-	dec := json.NewDecoder(bytes.NewReader(raw))
+// open reads the members of the answer, once it matters what they are.
+func (a *answer) open() error {
+	if a.members != nil {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(a.raw))
 	if _, err := dec.Token(); err != nil {
-		return nil, err
+		return err
 	}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m := &member{key: fmt.Sprint(key)}
 		if err := dec.Decode(&m.raw); err != nil {
-			return nil, err
+			return err
 		}
 		switch m.raw[0] {
 		case '{':
@@ -67,7 +71,7 @@ func newAnswer(raw json.RawMessage) (*answer, error) {
 		case '[':
 			var items []json.RawMessage
 			if err := json.Unmarshal(m.raw, &items); err != nil {
-				return nil, err
+				return err
 			}
 			m.list = true
 			for _, raw := range items {
@@ -76,42 +80,63 @@ func newAnswer(raw json.RawMessage) (*answer, error) {
 		}
 		a.members = append(a.members, m)
 	}
-	return a, nil
+	return nil
 }
 
 // shown is the answer as v lets it be seen; ok is false if something is hidden
 // and nothing is left.
 func (a *answer) shown(v *veil) (raw json.RawMessage, ok bool, err error) {
+	if v == nil && a.members == nil {
+		return a.raw, true, nil
+	}
+	if err := a.open(); err != nil {
+		return nil, false, err
+	}
 	left, gone := 0, 0
 	out := map[string]any{}
 	for _, m := range a.members {
-		var list []any
+		list := []any{}
 		for _, it := range m.items {
-			if it.tree, err = parse(it.raw); err != nil {
+			one, err := it.shown(m.key, v)
+			if err != nil {
 				return nil, false, err
 			}
-			if it.hidden = v.hides(m.key, it.tree); it.hidden {
+			if it.hidden {
 				gone++
 				continue
 			}
 			left++
-			it.tree = v.show(m.key, it.tree)
-			list = append(list, it.tree)
+			list = append(list, one)
 		}
 		switch {
 		case m.list:
-			out[m.key] = listed(list)
+			out[m.key] = list
 		case len(m.items) == 0:
 			out[m.key] = m.raw
 		case len(list) == 1:
 			out[m.key] = list[0]
 		}
 	}
-	if v == nil && a.raw != nil {
+	if v == nil && !a.changed {
 		return a.raw, true, nil
 	}
 	raw, err = marshal(out)
 	return raw, left > 0 || gone == 0, err
+}
+
+// shown is the item for the hook at work, without what v hides.
+func (it *item) shown(key string, v *veil) (any, error) {
+	it.hidden, it.tree = false, nil
+	if v == nil {
+		return it.raw, nil
+	}
+	tree, err := parse(it.raw)
+	if err != nil {
+		return nil, err
+	}
+	it.hidden = v.hides(key, tree)
+	it.tree = v.show(key, tree)
+	return it.tree, nil
 }
 
 // take makes the answer what a hook of agent made of it. Only the answer of a
@@ -120,6 +145,9 @@ func (a *answer) take(agent string, raw json.RawMessage, reads bool) error {
 	var made map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &made); err != nil {
 		return fmt.Errorf("result is not an object")
+	}
+	if err := a.open(); err != nil {
+		return err
 	}
 	var changes []func()
 	for _, key := range sortedKeys(made) {
@@ -143,7 +171,7 @@ func (a *answer) take(agent string, raw json.RawMessage, reads bool) error {
 	}
 	for _, change := range changes {
 		change()
-		a.raw = nil
+		a.changed = true
 	}
 	return nil
 }
@@ -203,6 +231,11 @@ func (it *item) annotation(agent string, raw json.RawMessage) (n note, err error
 	if json.Unmarshal(raw, &made) != nil {
 		return n, nil // a text, which cannot be annotated
 	}
+	if it.tree == nil {
+		if it.tree, err = parse(it.raw); err != nil {
+			return n, err
+		}
+	}
 	own, _ := it.tree.(map[string]any)
 	for key, value := range made {
 		if key == "annotation" {
@@ -252,7 +285,7 @@ func identity(raw json.RawMessage) string {
 // encode is the answer as the caller gets it, changedBy being the agents that
 // changed the arguments.
 func (a *answer) encode(changedBy []string) json.RawMessage {
-	if a.raw != nil && len(changedBy) == 0 {
+	if !a.changed && len(changedBy) == 0 || a.open() != nil {
 		return a.raw
 	}
 	var b bytes.Buffer

@@ -327,10 +327,7 @@ func (c *hookedCall) within(ctx, staged context.Context, args map[string]any) (j
 	if err != nil || len(c.after) == 0 && len(changedBy) == 0 {
 		return out, err
 	}
-	result, err := newAnswer(out)
-	if err != nil {
-		return nil, err
-	}
+	result := &answer{raw: out}
 	for _, h := range c.after {
 		if err := c.tell(staged, h, args, result); err != nil {
 			return nil, err

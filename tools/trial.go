@@ -85,14 +85,11 @@ func (t *Trial) after(ctx context.Context, c *hookedCall, h *hook, args map[stri
 	if t.Result, err = c.tool.run(ctx, t.Args); err != nil {
 		return err
 	}
-	result, err := newAnswer(t.Result)
-	if err != nil {
-		return err
-	}
+	result := &answer{raw: t.Result}
 	mark := stageOf(ctx).Mark()
 	err = c.tell(ctx, h, args, result)
 	t.Writes = stageOf(ctx).Mark() - mark
-	if err == nil && result.raw == nil {
+	if err == nil && result.changed {
 		t.Change = result.encode(nil)
 	}
 	return err
