@@ -7,7 +7,9 @@ cannot drift apart.
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import shutil
 import types
 import typing
 from collections.abc import Callable
@@ -30,9 +32,12 @@ from engram_mcp.types import (
     Found,
     Graph,
     History,
+    Hook,
     Link,
     Recalled,
     Run,
+    Scheduled,
+    SinceStart,
     Stats,
 )
 
@@ -163,7 +168,14 @@ def assert_same_keys(model: type[BaseModel], records: list[dict[str, Any]], *, e
 def test_records_have_the_keys_of_the_types(binary: str, tmp_path: Path) -> None:
     """Engrams, hits and agents are not declared by the schemas: a full one of each is compared."""
     server = Server(binary, tmp_path)
-    server.cli("agent", "install", str(AGENTS / "c" / "tally"))
+    wired = tmp_path / "wired"
+    shutil.copytree(AGENTS / "c" / "tally", wired)
+    manifest = json.loads((wired / "agent.json").read_text())
+    hooks = [{"on": "before:engram_unlink", "action": "by"}]
+    schedule = [{"every": "24h", "action": "by"}, {"daily_at": "04:00", "action": "by"}]
+    (wired / "agent.json").write_text(json.dumps({**manifest, "hooks": hooks, "schedule": schedule}))
+    server.cli("agent", "install", str(wired))
+    server.cli("agent", "approve", "tally", "--yes")
     full: NewEngram = {
         "source": "Ada",
         "tags": ["t"],
@@ -191,5 +203,10 @@ def test_records_have_the_keys_of_the_types(binary: str, tmp_path: Path) -> None
         short = memory.call("engram_search", {"query": "word", "max_tokens": 200})["hits"]
         assert short[0]["truncated"] and Hit.model_validate(short[0]).truncated
         memory.run("tally", "by")
-        assert_same_keys(Agent, memory.call("agent_list")["agents"], elsewhere={"problem"})
-        assert_same_keys(AgentStats, memory.call("agent_stats")["agents"], elsewhere={"last_error"})
+        (agent,) = memory.call("agent_list")["agents"]
+        assert_same_keys(Agent, [agent], elsewhere={"problem"})
+        assert_same_keys(Hook, agent["hooks"])
+        assert_same_keys(Scheduled, agent["schedule"], elsewhere={"last", "failures"})
+        (stats,) = memory.call("agent_stats")["agents"]
+        assert_same_keys(AgentStats, [stats], elsewhere={"last_error", "last_run"})
+        assert_same_keys(SinceStart, [stats["since_start"]], elsewhere={"restarts", "retries"})

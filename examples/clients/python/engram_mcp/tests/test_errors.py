@@ -51,7 +51,7 @@ def assert_stops(memory: Memory) -> None:
     """The run of spin that was given up ends at the server as well."""
     end = time.monotonic() + SECONDS - 5
     while time.monotonic() < end:
-        if memory.agent_stats("spin")[0].errors:
+        if memory.agent_stats("spin")[0].since_start.errors:
             return
         time.sleep(0.1)
     raise AssertionError("the server goes on with what was given up")
@@ -92,7 +92,7 @@ def test_a_call_that_is_cancelled_is_stopped_at_the_server(server: Server) -> No
                 await memory.run("spin", "spin")
             assert scope.cancelled_caught
             end = time.monotonic() + SECONDS - 5
-            while not (await memory.agent_stats("spin"))[0].errors:
+            while not (await memory.agent_stats("spin"))[0].since_start.errors:
                 assert time.monotonic() < end, "the server goes on with what was given up"
                 await anyio.sleep(0.1)
 

@@ -422,7 +422,7 @@ class AsyncMemory:
         return (await self._ask(_AgentList, "agent_list")).agents
 
     async def agent_stats(self, agent: str | None = None) -> list[AgentStats]:
-        """Tell what agents, or one of them, have used since the server started."""
+        """Tell what agents, or one of them, have used since they were installed."""
         return (await self._ask(_AgentStatsList, "agent_stats", agent=agent)).agents
 
     async def stats(self) -> Stats:

@@ -223,6 +223,31 @@ class Action(_Answer):
     input_schema: dict[str, Json] | None = None
 
 
+class Hook(_Answer):
+    """That an agent runs before or after a tool."""
+
+    on: str
+    """Such as before:engram_create."""
+    action: str
+    order: int
+    time_ms: int
+    on_failure: str
+
+
+class Scheduled(_Answer):
+    """That an agent runs at certain times."""
+
+    every: str | None = None
+    daily_at: str | None = None
+    """In UTC."""
+    action: str
+    due: datetime | None = None
+    """When it runs next; never, while it waits for approval."""
+    last: datetime | None = None
+    failures: int = 0
+    """In a row."""
+
+
 class Agent(_Answer):
     """An installed agent."""
 
@@ -238,23 +263,38 @@ class Agent(_Answer):
     created_at: datetime
     problem: str | None = None
     """Why it cannot be run, if so."""
+    wired: Literal["approved", "waiting"] | None = None
+    """Whether its hooks and schedules run, if it has any."""
+    hooks: list[Hook] = []
+    schedule: list[Scheduled] = []
+
+
+class SinceStart(_Answer):
+    """What the server knows of an agent since it started."""
+
+    calls: int
+    errors: int
+    restarts: int = 0
+    retries: int = 0
 
 
 class AgentStats(_Answer):
-    """What an agent has used since its server started."""
+    """What an agent has used since it was installed."""
 
     agent: str
     calls: int
     errors: int
     crashes: int
-    restarts: int
-    retries: int
     fuel: int
+    """Units of work."""
     host_calls: int
+    host_bytes: int
     peak_memory: int
+    """Bytes."""
     time_ms: float
-    last_ms: float
+    last_run: datetime | None = None
     last_error: str | None = None
+    since_start: SinceStart
 
 
 class Stats(_Answer):
