@@ -85,9 +85,19 @@ type asked struct {
 	body   string
 }
 
-// try makes the attempt, as a POST to /mcp of a JSON body unless it says
-// otherwise.
+// try makes the attempt, to which there must be an answer.
 func (g *guarded) try(t testing.TB, a attempt) asked {
+	t.Helper()
+	got, err := g.do(t, a)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, g.log)
+	}
+	return got
+}
+
+// do makes the attempt, as a POST to /mcp of a JSON body unless it says
+// otherwise.
+func (g *guarded) do(t testing.TB, a attempt) (asked, error) {
 	t.Helper()
 	if a.method == "" {
 		a.method = http.MethodPost
@@ -110,14 +120,11 @@ func (g *guarded) try(t testing.TB, a attempt) asked {
 	}
 	resp, err := a.client.Do(r)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, g.log)
+		return asked{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return asked{resp.StatusCode, resp.Header, string(body)}
+	return asked{resp.StatusCode, resp.Header, string(body)}, err
 }
 
 // alone is a message that stands alone, with the headers that it needs.

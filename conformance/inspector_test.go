@@ -16,11 +16,10 @@ func TestInspectorUsesTheProgram(t *testing.T) {
 	node := findNode(t)
 	data := t.TempDir()
 	over := startHTTP(t, data)
-	t.Setenv("ENGRAM_DATA_DIR", data)
 	for _, era := range []string{"legacy", "modern"} {
 		for name, server := range map[string][]string{
 			"http":  {"--cli", over.url + "/mcp", "--transport", "http"},
-			"stdio": {"--cli", binary.Command(t, data).Path, "serve"},
+			"stdio": {"--cli", binary.Command(t, data).Path, "serve", "-e", "ENGRAM_DATA_DIR=" + data}, // it passes on nothing else of the environment
 		} {
 			t.Run(era+"/"+name, func(t *testing.T) {
 				ask := func(args ...string) string {

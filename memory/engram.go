@@ -19,7 +19,7 @@ const (
 	MaxCollections = 50        // collections of one engram
 	MaxBatch       = 1000      // changes in one mutation, ids in one call
 	MaxPage        = 200       // items in one page of any list
-	MaxPageBytes   = 1 << 20   // bytes of content and metadata that one Get returns
+	MaxPageBytes   = 512 << 10 // bytes of content and metadata that one Get returns
 	DefaultKind    = "fact"
 )
 

@@ -307,3 +307,33 @@ func TestServe_Initialize(t *testing.T) {
 		t.Error("changes of the list are not announced")
 	}
 }
+
+// Whoever observes a set sees how each call ended, also of a tool that panicked.
+func TestObserve(t *testing.T) {
+	w := newWorld(t)
+	bad := Raw(Tool{Name: "bad", In: json.RawMessage(`{"type":"object"}`)}, func(context.Context, json.RawMessage) (json.RawMessage, error) { panic("bad") })
+	set := NewSet(append(Memory(w.open), bad)...)
+	var seen []string
+	set.Observe(func(ctx context.Context, c Called) {
+		who, _ := memory.PrincipalFrom(ctx)
+		seen = append(seen, fmt.Sprintf("%s %s in=%t out=%t failed=%t", who.Name, c.Tool, c.In != nil, c.Out != nil, c.Err != nil))
+	})
+	send := w.serve(set)
+	created := send(w.admin(), "tools/call", args{"name": "engram_create", "arguments": args{"content": "x"}})
+	send(w.admin(), "tools/call", args{"name": "engram_get", "arguments": args{}})
+	send(w.admin(), "resources/read", args{"uri": engramURI + at(t, created, "result", "structuredContent", "engrams", 0, "id").(string)})
+	send(w.admin(), "resources/read", args{"uri": engramURI + "nowhere"})
+	send(w.admin(), "prompts/get", args{"name": "recall", "arguments": args{"topic": "x"}})
+	send(w.admin(), "tools/call", args{"name": "bad"})
+	want := []string{
+		"ada engram_create in=true out=true failed=false",
+		"ada engram_get in=true out=false failed=true",
+		"ada resources/read in=true out=true failed=false",
+		"ada resources/read in=true out=false failed=true",
+		"ada engram_search in=true out=true failed=false",
+		"ada bad in=true out=false failed=true",
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -157,11 +158,18 @@ func (s *Set) observed(ctx context.Context, name string, in json.RawMessage, do 
 	if s.observer == nil {
 		return do()
 	}
+	c := Called{Tool: name, In: in, Err: errPanicked}
 	start := time.Now()
-	out, err := do()
-	s.observer(ctx, Called{Tool: name, In: in, Out: out, Err: err, Took: time.Since(start)})
-	return out, err
+	defer func() {
+		c.Took = time.Since(start)
+		s.observer(ctx, c)
+	}()
+	c.Out, c.Err = do()
+	return c.Out, c.Err
 }
+
+// errPanicked is how a call ended that did not come back.
+var errPanicked = errors.New("the tool panicked")
 
 // Watch calls f, from any goroutine, whenever the list of tools may have
 // changed, until stop is called.
