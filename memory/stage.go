@@ -28,6 +28,7 @@ type Stage struct {
 	count  int
 	now    time.Time // of everything staged
 	done   bool
+	stale  bool
 }
 
 type stagedMutation struct {
@@ -35,9 +36,13 @@ type stagedMutation struct {
 	who      Principal
 	req      *request
 	recalled bool // a request that had been made before
+	guessed  bool // it was answered without being tried
 }
 
-type stageKey struct{ s *Store }
+type (
+	stageKey struct{ s *Store }
+	guessKey struct{ st *Stage }
+)
 
 // Stage returns a context under which the store's mutations are staged. The
 // stage holds no lock and no transaction; to drop it, forget it.
@@ -66,8 +71,15 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 		return nil, invalid(op, "too many changes in one call of an agent", "make them in several calls")
 	}
 	next := stagedMutation{Mutation: st.named(m), who: who, req: req}
+	if ctx.Value(guessKey{st}) != nil && next.guessable() {
+		next.guessed = true
+		st.add(next)
+		return st.guess(next), nil
+	}
 	err = st.s.write(ctx, op, who, func(t *txn) error {
+		t.trial = true
 		if err := st.replay(t, st.concerning(next)); err != nil {
+			st.stale = true
 			return err
 		}
 		if out, err = st.run(t, next); err != nil {
@@ -77,10 +89,48 @@ func (st *Stage) do(ctx context.Context, m Mutation, who Principal, req *request
 		return errUndo
 	})
 	if err == nil {
-		st.staged = append(st.staged, next)
-		st.count += len(m.Changes)
+		st.add(next)
 	}
 	return out, err
+}
+
+func (st *Stage) add(m stagedMutation) {
+	st.staged = append(st.staged, m)
+	st.count += len(m.Changes)
+}
+
+// Guess returns a context under which the creation of engrams is answered at
+// once, with ids, times and versions alone, as if each was new and allowed. It
+// is for callers who are mostly right and can begin again: once the guess turns
+// out to be wrong, at the latest at Commit, the stage is Stale.
+func (st *Stage) Guess(ctx context.Context) context.Context {
+	return context.WithValue(ctx, guessKey{st}, true)
+}
+
+// guessable reports whether a mutation creates plain engrams and nothing else.
+func (m stagedMutation) guessable() bool {
+	for _, c := range m.Changes {
+		c, ok := c.(Create)
+		if !ok || c.ID != "" || !c.CreatedAt.IsZero() || len(c.Links) > 0 || c.check() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (st *Stage) guess(m stagedMutation) []Result {
+	at := instant(st.now.UnixMilli())
+	out := make([]Result, len(m.Changes))
+	for i, c := range m.Changes {
+		out[i].Engram = &Engram{ID: c.(Create).staged.String(), CreatedAt: at, UpdatedAt: at, Version: 1}
+	}
+	return out
+}
+
+// foretold reports whether the results of a mutation are as its caller was
+// told.
+func (m stagedMutation) foretold(t *txn, out []Result) bool {
+	return t.recalled == m.recalled && !(m.guessed && slices.ContainsFunc(out, func(r Result) bool { return r.Duplicate }))
 }
 
 // named gives engrams that will be created their ids now, so that what the
@@ -94,6 +144,14 @@ func (st *Stage) named(m Mutation) Mutation {
 		}
 	}
 	return m
+}
+
+// Stale reports whether something that was staged was found to be impossible
+// by now, because of what others have done meanwhile.
+func (st *Stage) Stale() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.stale
 }
 
 // Mark is where the stage stands, for Back.
@@ -183,11 +241,12 @@ func (m stagedMutation) concerns() map[string]bool {
 // replay makes staged mutations again.
 func (st *Stage) replay(t *txn, staged []stagedMutation) error {
 	for _, m := range staged {
-		if _, err := st.run(t, m); err != nil {
+		out, err := st.run(t, m)
+		if err != nil {
 			return err
 		}
-		if t.recalled && !m.recalled { // what its caller was told is not what was made
-			return &Error{Op: m.Changes[0].verb(), Kind: ErrConflict, Ref: "the same request was made meanwhile", Hint: "call again: it is answered with the first result"}
+		if !m.foretold(t, out) {
+			return &Error{Op: m.Changes[0].verb(), Kind: ErrConflict, Ref: "the same was made meanwhile", Hint: "call again: it is answered with what is there"}
 		}
 	}
 	return nil
@@ -208,7 +267,9 @@ func (st *Stage) view(ctx context.Context, op string, who Principal, f func(*vie
 		return false, nil
 	}
 	return true, st.s.write(ctx, op, who, func(t *txn) error {
+		t.trial = true
 		if err := st.replay(t, st.staged); err != nil {
+			st.stale = true
 			return err
 		}
 		seen, err := look(t.c, who, time.Now().UnixMilli())
@@ -233,6 +294,6 @@ func (st *Stage) Commit(ctx context.Context) error {
 	}
 	op := st.staged[0].Changes[0].verb()
 	err := st.s.write(ctx, op, st.staged[0].who, func(t *txn) error { return st.replay(t, st.staged) })
-	st.done = err == nil
+	st.done, st.stale = err == nil, st.stale || err != nil
 	return err
 }

@@ -1,9 +1,13 @@
 package memory_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"engram-mcp/memory"
 )
@@ -92,5 +96,117 @@ func TestRightsHoldUnderAStage(t *testing.T) {
 	wantHint(t, err, memory.ErrDenied, "")
 	if err := stage.Commit(bob); err != nil {
 		t.Error("a refused change spoiled the stage:", err)
+	}
+}
+
+// A guess answers at once; if it was wrong, the stage is stale and nothing of
+// it is made.
+func TestAStageCanGuess(t *testing.T) {
+	ctx, s := open(t, memory.Options{})
+	old := create(t, ctx, s, memory.Create{Content: "known"})
+	for name, tt := range map[string]struct {
+		change memory.Change
+		right  bool
+	}{
+		"new":          {memory.Create{Content: "unknown"}, true},
+		"a duplicate":  {memory.Create{Content: "known"}, false},
+		"not a guess":  {memory.Update{ID: old, Confidence: ptr(0.5)}, true},
+		"with a link":  {memory.Create{Content: "linked", Links: []memory.Link{{To: old, Relation: "r", Weight: 1}}}, true},
+		"invalid, too": {memory.Create{Content: "linked", Links: []memory.Link{{To: "x", Relation: "r", Weight: 1}}}, false},
+	} {
+		before := digest(t, ctx, s)
+		in, stage := s.Stage(ctx)
+		results, err := s.Do(stage.Guess(in), memory.Mutation{Changes: []memory.Change{tt.change}})
+		if err == nil {
+			err = stage.Commit(ctx)
+		}
+		if (err == nil) != tt.right || !tt.right && digest(t, ctx, s) != before {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name == "a duplicate" && !stage.Stale() {
+			t.Error("a wrong guess is not noticed")
+		}
+		if tt.right && results[0].Engram.Version != get(t, ctx, s, results[0].Engram.ID).Version {
+			t.Errorf("%s: it was told of version %d", name, results[0].Engram.Version)
+		}
+	}
+	// Whoever builds on a wrong guess notices before the commit.
+	in, stage := s.Stage(ctx)
+	results := do(t, stage.Guess(in), s, memory.Create{Content: "known"})
+	if _, _, err := s.Get(in, []string{results[0].Engram.ID}, memory.GetOptions{}); err == nil || !stage.Stale() {
+		t.Error("what was guessed is shown as if it was there:", err)
+	}
+}
+
+func TestARequestThatIsMadeMeanwhileSpoilsAStage(t *testing.T) {
+	ctx, s := open(t, memory.Options{})
+	m := memory.Mutation{RequestID: "0197a3c0-5b1e-7c3a-9d2f-1a2b3c4d5e6f", Changes: []memory.Change{memory.Create{Content: "once"}}}
+	in, stage := s.Stage(ctx)
+	if _, err := s.Do(in, m); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Do(ctx, m); err != nil {
+		t.Fatal(err)
+	}
+	wantHint(t, stage.Commit(ctx), memory.ErrConflict, "call again")
+}
+
+func TestAnInquiryChangesNothing(t *testing.T) {
+	ctx, s := open(t, memory.Options{})
+	m := memory.Mutation{RequestID: "0197a3c0-5b1e-7c3a-9d2f-1a2b3c4d5e6f", Changes: []memory.Change{memory.Create{Content: "once"}}}
+	other := memory.Mutation{RequestID: m.RequestID, Changes: []memory.Change{memory.Create{Content: "something else"}}}
+	before := digest(t, ctx, s)
+	in, q := memory.Inquire(ctx)
+	if _, err := s.Do(in, m); !errors.Is(err, memory.ErrInquired) || q.Known() || digest(t, ctx, s) != before {
+		t.Errorf("%v, known %v", err, q.Known())
+	}
+	made, err := s.Do(q.As(ctx), other) // in the place of m
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.Do(ctx, m)
+	if err != nil || again[0].Engram.ID != made[0].Engram.ID {
+		t.Errorf("the request is not known by what was inquired about: %v", err)
+	}
+	if _, err := s.Do(in, m); !errors.Is(err, memory.ErrInquired) || !q.Known() {
+		t.Errorf("%v, known %v", err, q.Known())
+	}
+	if _, err := s.Do(as(t, "bob", memory.Read|memory.Write), other); err != nil {
+		t.Error("the request of another principal is in the way:", err)
+	}
+}
+
+// What is hidden is told by the lists and the scope of the caller, with what is
+// staged.
+func TestHidden(t *testing.T) {
+	h := newHouse(t)
+	all := memory.Names{Engrams: []string{h.ids["open"], h.ids["alice-only"], "0197a3c0-5b1e-7c3a-9d2f-1a2b3c4d5e6f"}, Contexts: []string{"alice-only", "open", "nowhere", ""}}
+	ask := func(ctx context.Context) memory.Names {
+		t.Helper()
+		hidden, err := h.s.Hidden(ctx, func() memory.Names { return all })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hidden
+	}
+	bob := as(t, "bob", memory.Read|memory.Write)
+	if diff := cmp.Diff(memory.Names{Engrams: all.Engrams[1:], Contexts: []string{"alice-only"}}, ask(bob)); diff != "" {
+		t.Error(diff)
+	}
+	p, _ := memory.PrincipalFrom(bob)
+	p.Scope = &memory.Scope{ReadContexts: []string{"open"}}
+	if diff := cmp.Diff(memory.Names{Engrams: all.Engrams[1:], Contexts: []string{"alice-only", "nowhere", ""}}, ask(memory.WithPrincipal(bob, p))); diff != "" {
+		t.Error(diff)
+	}
+	ctx, s := open(t, memory.Options{})
+	if _, err := s.Hidden(ctx, func() memory.Names { t.Error("it asks, although nothing is hidden"); return memory.Names{} }); err != nil {
+		t.Error(err)
+	}
+	admin := as(t, "root", memory.Read|memory.Write|memory.Admin)
+	staged, _ := s.Stage(admin)
+	do(t, staged, s, memory.SetGroup{Kind: memory.Context, Name: "closed", Readers: ptr([]string{"somebody"})})
+	hidden, err := s.Hidden(staged, func() memory.Names { return memory.Names{Contexts: []string{"closed"}} })
+	if err != nil || len(hidden.Contexts) != 1 {
+		t.Errorf("what is staged is not seen: %v, %v", hidden, err)
 	}
 }

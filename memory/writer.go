@@ -110,13 +110,18 @@ func (s *Store) commit(group []*write) {
 	t := &txn{s: s, c: s.conn}
 	err := t.begin()
 	if err == nil {
+		made := false
 		for _, w := range group {
 			if err = t.runOne(w, len(group) > 1); err != nil {
 				break
 			}
+			made = made || w.err == nil
 		}
-		if err == nil {
+		switch {
+		case err == nil && made:
 			err = t.end()
+		case err == nil: // all of them only wanted to know
+			_, err = t.c.exec(`ROLLBACK`)
 		}
 		if err != nil {
 			_, _ = s.conn.exec(`ROLLBACK`)
@@ -155,6 +160,7 @@ type txn struct {
 	purged  bool // something was purged
 	foreign bool // ops come from elsewhere and may be known
 
+	trial    bool // it will be undone: what only searches need is left out
 	recalled bool // the newest mutation was made before, and was not made again
 }
 
@@ -189,7 +195,7 @@ func (t *txn) end() error {
 // is returned ends the whole group.
 func (t *txn) runOne(w *write, shared bool) error {
 	saved := *t
-	t.who, t.sight, t.foreign = w.who, nil, false
+	t.who, t.sight, t.foreign, t.trial = w.who, nil, false, false
 	if shared {
 		if _, err := t.c.exec(`SAVEPOINT one`); err != nil {
 			return err

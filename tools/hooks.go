@@ -186,6 +186,9 @@ type hookedCall struct {
 	before, after []*hook
 	inquiry       *memory.Inquiry // nil if the call has no request id
 	trial         *Trial          // nil if the call is meant
+	guess         bool            // this attempt may take what is created for new
+	guessed       bool            // and has done so
+	last          bool            // it will not be attempted again
 }
 
 // agents are the names of those whose hooks would run.
@@ -197,9 +200,10 @@ func (c *hookedCall) agents() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// run makes the call, again if its commit meets with what others have done
-// meanwhile. The first attempt is made beside those of others, the next ones
-// one at a time.
+// run makes the call, again if it meets with what others have done meanwhile.
+// The first attempt is made beside those of others, the next ones alone, so
+// that of the calls of one process none has to give way twice. A call inside
+// that of an agent gives way with it.
 func (c *hookedCall) run(ctx context.Context, in json.RawMessage) (out json.RawMessage, err error) {
 	plain, err := c.tool.plain(in)
 	if err != nil {
@@ -209,27 +213,46 @@ func (c *hookedCall) run(ctx context.Context, in json.RawMessage) (out json.RawM
 	if err != nil {
 		return nil, err
 	}
-	for attempt, again := 0, true; again && attempt < hookAttempts; attempt++ {
-		if attempt == 1 {
-			c.sp.turn.Lock()
-			defer c.sp.turn.Unlock()
-		}
-		var repeated bool
-		if repeated, err = c.repeated(ctx, args, plain); err != nil {
-			return nil, err
-		}
-		if repeated {
-			return c.tool.run(ctx, plain)
-		}
-		out, again, err = c.attempt(ctx, args)
-		if !again {
-			return out, err
-		}
+	if stageOf(ctx) != nil {
+		c.last = true
+		out, _, err = c.beside(ctx, args, plain)
+		return out, err
 	}
-	if c.tool.ReadOnly && !slices.ContainsFunc(slices.Concat(c.before, c.after), func(h *hook) bool { return !h.skips(c.tool) }) {
+	out, again, err := c.first(ctx, args, plain)
+	if !again {
+		return out, err
+	}
+	c.sp.turn.Lock()
+	defer c.sp.turn.Unlock()
+	for n := 2; again && n <= hookAttempts; n++ { // other processes are not held up
+		c.last = n == hookAttempts
+		out, again, err = c.beside(ctx, args, plain)
+	}
+	if again && c.tool.ReadOnly && !slices.ContainsFunc(slices.Concat(c.before, c.after), func(h *hook) bool { return !h.skips(c.tool) }) {
 		return c.tool.run(ctx, plain)
 	}
-	return nil, err
+	return out, err
+}
+
+func (c *hookedCall) first(ctx context.Context, args map[string]any, plain json.RawMessage) (out json.RawMessage, again bool, err error) {
+	c.sp.turn.RLock()
+	defer c.sp.turn.RUnlock()
+	c.guess = c.tool.Name == "engram_create" && len(c.after) > 0
+	defer func() { c.guess, c.guessed = false, false }()
+	return c.beside(ctx, args, plain)
+}
+
+// beside makes an attempt, unless the call repeats one that was made before.
+func (c *hookedCall) beside(ctx context.Context, args map[string]any, plain json.RawMessage) (out json.RawMessage, again bool, err error) {
+	repeated, err := c.repeated(ctx, args, plain)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case repeated:
+		out, err = c.tool.run(ctx, plain)
+		return out, false, err
+	}
+	return c.attempt(ctx, args)
 }
 
 // repeated reports whether the call repeats a request that was made before.
@@ -256,9 +279,9 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 		rollback()
 		return nil, false, context.Cause(staged)
 	}
-	if out, err = c.within(staged, args); err != nil {
+	if out, err = c.within(ctx, staged, args); err != nil {
 		rollback()
-		return nil, false, err
+		return nil, errors.Is(err, errAgain) || c.guessed || stageOf(staged).Stale(), err
 	}
 	if err = commit(ctx); err == nil {
 		return out, false, nil
@@ -269,11 +292,12 @@ func (c *hookedCall) attempt(ctx context.Context, args map[string]any) (out json
 	return nil, again, named(c.tool.Name, err)
 }
 
-// within makes the call under a stage.
-func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawMessage, error) {
+// within makes the call under a stage. Where nothing but the call itself is to
+// be committed it goes past the stage, which would do the work twice.
+func (c *hookedCall) within(ctx, staged context.Context, args map[string]any) (json.RawMessage, error) {
 	var changedBy []string
 	for _, h := range c.before {
-		changed, err := c.ask(ctx, h, args)
+		changed, err := c.ask(staged, h, args)
 		if err != nil {
 			return nil, err
 		}
@@ -288,11 +312,18 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 	if err != nil {
 		return nil, err
 	}
-	under := ctx
+	under := staged
+	if len(c.after) == 0 && stageOf(staged).Mark() == 0 {
+		under = ctx
+	}
+	if c.guess { // to be tried out first, it would be made twice
+		under = stageOf(staged).Guess(under)
+	}
 	if c.inquiry != nil {
-		under = c.inquiry.As(ctx)
+		under = c.inquiry.As(under)
 	}
 	out, err := c.tool.run(under, in)
+	c.guessed = c.guess && err == nil
 	if err != nil || len(c.after) == 0 && len(changedBy) == 0 {
 		return out, err
 	}
@@ -301,7 +332,7 @@ func (c *hookedCall) within(ctx context.Context, args map[string]any) (json.RawM
 		return nil, err
 	}
 	for _, h := range c.after {
-		if err := c.tell(ctx, h, args, result); err != nil {
+		if err := c.tell(staged, h, args, result); err != nil {
 			return nil, err
 		}
 	}
@@ -417,8 +448,8 @@ func (c *hookedCall) tell(ctx context.Context, h *hook, args map[string]any, res
 		if err != nil {
 			return err
 		}
-		if v.hides("", shown) {
-			shown = map[string]any{}
+		if v.hides("", shown) { // then its answer is of what is hidden, even where it names nothing
+			return nil
 		}
 		if text, err = marshal(v.show("", shown)); err != nil {
 			return err
@@ -465,6 +496,10 @@ type objection struct{ reason string }
 
 func (o objection) Error() string { return "refused: " + o.reason }
 
+// errAgain means that what a hook keeps was changed by another call while it
+// ran: no failure of its own.
+var errAgain = errors.New("call again")
+
 // guard runs f, which runs a hook as its agent, and makes of an error what the
 // policy of the hook says. What a failed hook wrote is taken back.
 func (c *hookedCall) guard(ctx context.Context, h *hook, f func(as context.Context) error) error {
@@ -483,6 +518,9 @@ func (c *hookedCall) guard(ctx context.Context, h *hook, f func(as context.Conte
 		return h.refused(c.tool.Name, o.reason)
 	}
 	stage.Back(mark)
+	if (errors.Is(err, sandbox.ErrConflict) || stage.Stale()) && !c.last {
+		return errAgain
+	}
 	if ctx.Err() != nil { // the caller's own time is over
 		return fmt.Errorf("%s: %w", c.tool.Name, context.Cause(ctx))
 	}

@@ -34,7 +34,7 @@ type agentSpace struct {
 	ready   map[string]string // by name, what of it the manager has loaded
 
 	wires atomic.Pointer[wiring]
-	turn  sync.Mutex // held by the call with hooks that comes first after a conflict
+	turn  sync.RWMutex // held for reading by calls with hooks, alone by one that met with a conflict
 }
 
 // An agent is a row and what was made of it. It does not change.

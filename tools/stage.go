@@ -87,5 +87,5 @@ func (s agentState) SetGlobals(ctx context.Context, agent string, value json.Raw
 	}
 	defer release()
 	_, err = do(ctx, store, "", []memory.Change{memory.SetGlobals{Agent: agent, Globals: value, Revision: version}})
-	return err
+	return s.a.committed(ctx, err)
 }

@@ -187,16 +187,17 @@ func (v *veil) restore(key string, tree, made any) any {
 	}
 	switch x := tree.(type) {
 	case []any:
-		if list, ok := made.([]any); ok {
-			return v.restoreList(key, x, list)
+		list, ok := made.([]any)
+		if whole := v.restoreList(key, x, list); ok || len(whole) > 0 {
+			return whole
 		}
 	case map[string]any:
 		if m, ok := made.(map[string]any); ok {
 			for k, e := range x {
 				if v.hides(k, e) {
 					m[k] = e
-				} else if of, ok := m[k]; ok {
-					m[k] = v.restore(k, e, of)
+				} else if back := v.restore(k, e, m[k]); back != nil {
+					m[k] = back
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -17,6 +18,7 @@ import (
 
 	"engram-mcp/memory"
 	"engram-mcp/sandbox"
+	"engram-mcp/tools"
 )
 
 //go:embed demo/memory.json
@@ -25,13 +27,17 @@ var demoMemory []byte
 //go:embed demo/links.json
 var demoLinks []byte
 
-// The agent of the demonstration, which is also what the doctor tests the
-// sandbox with: examples/agents/c/tally.
+// The agents of the demonstration: examples/agents/c/tally, which is also what
+// the doctor tests the sandbox with, and examples/agents/wat/guard.
 var (
 	//go:embed demo/tally.wasm
 	tallyCode []byte
 	//go:embed demo/tally.json
 	tallyManifest []byte
+	//go:embed demo/guard.wasm
+	guardCode []byte
+	//go:embed demo/guard.json
+	guardManifest []byte
 )
 
 // demoPeople are the people in the demo; all others are agents.
@@ -88,6 +94,7 @@ func (a *app) demo(ctx context.Context, keep string) error {
 	d.ask(ctx, "Not everyone may know everything: Mira asks", "mira", searchArgs{Query: "who is going to leave?", Context: "people"})
 	d.ask(ctx, "and an agent asks the same", "coder", searchArgs{Query: "who is going to leave?", Context: "people"})
 	d.run(ctx)
+	d.guard(ctx)
 	d.next(keep)
 	if d.err != nil {
 		return d.err
@@ -248,6 +255,42 @@ func (d *demo) run(ctx context.Context) {
 	}
 	d.linef("       who knows how much: %s", strings.Join(shares, ", "))
 	d.linef("       %s", d.dim(out.used()))
+}
+
+// guard wires an agent into the calls of the others, and lets one of them meet
+// it.
+func (d *demo) guard(ctx context.Context) {
+	if d.err != nil {
+		return
+	}
+	ctx = memory.WithPrincipal(ctx, d.owner())
+	m, err := sandbox.ParseManifest(guardManifest)
+	if err == nil {
+		_, err = d.engine.agents.Install(ctx, m, guardCode, true)
+	}
+	var w tools.Wiring
+	if err == nil {
+		w, err = d.engine.agents.Wiring(ctx, m.Name)
+	}
+	if err == nil {
+		err = d.engine.agents.Approve(ctx, w, true)
+	}
+	if err == nil {
+		w, err = d.engine.agents.Wiring(ctx, m.Name)
+	}
+	if d.err = err; err != nil {
+		return
+	}
+	d.title("Code that is asked before anything is remembered", fmt.Sprintf("%s, a hook of %s, approved by the owner", m.Name, size(int64(len(guardCode)))))
+	d.as(ctx, "ops", "engram_create", addArgs{Content: "The password of the database is kept in the vault"}, &struct{}{})
+	refused := d.err
+	if d.err = nil; !errors.Is(refused, memory.ErrDenied) {
+		d.err = cmp.Or(refused, errors.New("the hook let everything pass"))
+		return
+	}
+	text, _, _ := explain(refused)
+	d.text("       "+d.red("ops: "), 12, text)
+	d.wiring(&w)
 }
 
 func (d *demo) next(keep string) {

@@ -64,10 +64,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// The agent that is built in is the one that the examples show.
-func TestBuiltInAgentIsTheExample(t *testing.T) {
-	for built, example := range map[string]string{"tally.wasm": "tally.wasm", "tally.json": "agent.json"} {
-		want, err := os.ReadFile(filepath.Join("../../examples/agents/c/tally", example))
+// The agents that are built in are those that the examples show.
+func TestBuiltInAgentsAreTheExamples(t *testing.T) {
+	for built, example := range map[string]string{"tally.wasm": "c/tally/tally.wasm", "tally.json": "c/tally/agent.json",
+		"guard.wasm": "wat/guard/guard.wasm", "guard.json": "wat/guard/agent.json"} {
+		want, err := os.ReadFile(filepath.Join("../../examples/agents", example))
 		if err != nil {
 			t.Fatal(err)
 		}
