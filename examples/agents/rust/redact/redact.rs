@@ -31,17 +31,28 @@ const KINDS: &[(&str, &str)] = &[
     ("ip", "IP address"),
 ];
 
-/// Members that hold ids and times, which only look like something else.
+/// Where in the arguments of a call a value stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// Among the arguments that the tool knows.
+    Known,
+    /// In a name that others use for the same thing.
+    Name,
+    /// In metadata, where members have any meaning.
+    Free,
+}
+
+/// Known members that hold ids and times, which only look like something else.
 const PLAIN: &[&str] = &["id", "ids", "to", "from", "valid_from", "valid_to"];
 
-/// Members that name what others name the same way.
+/// Known members that name what others name the same way.
 const NAMES: &[&str] = &["context", "collections", "kind", "relation", "relationType", "entityType", "entityName"];
 
 fn mask(mut params: Json) -> Result<Json> {
     let mut args = params.take("args");
     let entities = params["tool"].as_str() == "create_entities"; // whose names are contexts
     let mut search = Search { kinds: wanted()?, entities, found: Vec::new(), named: Vec::new() };
-    search.json(&mut args, "", false);
+    search.json(&mut args, "", Place::Known);
     let refused = if engram::config("mode").as_str() == "refuse" { &search.found } else { &search.named };
     if let Some(first) = refused.first() {
         let what = called(first);
@@ -80,29 +91,34 @@ struct Search {
 }
 
 impl Search {
-    /// Looks through a value that is a member under that key, within a name or
-    /// not, and takes out what it finds.
-    fn json(&mut self, value: &mut Json, key: &str, named: bool) {
-        let named = named || NAMES.contains(&key) || self.entities && key == "name";
+    /// Looks through the value of a member, and takes out what it finds.
+    fn json(&mut self, value: &mut Json, key: &str, place: Place) {
         match value {
             Json::Text(s) => {
-                if let Some(clean) = self.text(s, key, named) {
+                if let Some(clean) = self.text(s, key, place) {
                     *s = clean;
                 }
             }
             Json::Number(n) => {
-                if let Some(clean) = self.text(&n.clone(), key, named) {
+                if let Some(clean) = self.text(&n.clone(), key, place) {
                     *value = Json::Text(clean);
                 }
             }
-            Json::List(list) => list.iter_mut().for_each(|v| self.json(v, key, named)),
+            Json::List(list) => list.iter_mut().for_each(|v| self.json(v, key, place)),
             Json::Object(members) => {
                 for (k, v) in members {
-                    if PLAIN.contains(&k.as_str()) {
+                    let known = place == Place::Known;
+                    if known && PLAIN.contains(&k.as_str()) {
                         continue;
                     }
-                    self.json(v, k, named);
-                    if let Some(clean) = self.text(&k.clone(), "", named) {
+                    let within = match k.as_str() {
+                        "metadata" if known => Place::Free,
+                        "name" if known && self.entities => Place::Name,
+                        k if known && NAMES.contains(&k) => Place::Name,
+                        _ => place,
+                    };
+                    self.json(v, k, within);
+                    if let Some(clean) = self.text(&k.clone(), "", place) {
                         *k = clean;
                     }
                 }
@@ -112,7 +128,7 @@ impl Search {
     }
 
     /// The text without what was found in it, or None if that is nothing.
-    fn text(&mut self, text: &str, key: &str, named: bool) -> Option<String> {
+    fn text(&mut self, text: &str, key: &str, place: Place) -> Option<String> {
         let mut spans = Vec::new();
         if let Some(kind) = labelled(key).filter(|l| secret(text.as_bytes(), l, b':', true)).map(|l| l.kind) {
             spans.push(Span { start: 0, end: text.len(), kind });
@@ -129,7 +145,7 @@ impl Search {
             clean += &format!("[{} removed]", called(s.kind));
             done = (s.end..).find(|i| text.is_char_boundary(*i)).unwrap_or(s.end);
             self.found.push(s.kind);
-            if named {
+            if place == Place::Name {
                 self.named.push(s.kind);
             }
         }
