@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // statements are what is said more than once, each with others that are nearly
@@ -106,7 +108,14 @@ func TestDedupe_LinksWhatSaysTheSame(t *testing.T) {
 // no near-duplicate but the same one.
 func TestDedupe_WithinABatch(t *testing.T) {
 	each(t, "dedupe", nil, func(t *testing.T, w *world) {
-		ids := w.create(object{"content": "The garden needs watering twice a week"}, object{"content": "Otis keeps the keys of the cabin"}, object{"content": "the garden needs watering, twice a week!"})
+		answer := w.call("engram_create", object{"engrams": []object{
+			{"content": "The garden needs watering twice a week"}, {"content": "Otis keeps the keys of the cabin"}, {"content": "the garden needs watering, twice a week!"},
+		}})
+		ids := idsOf(answer["engrams"])
+		want := object{"dedupe": object{"near_duplicates": []any{object{"id": ids[2], "of": ids[0], "weight": 1.0}}}}
+		if diff := cmp.Diff(want, answer["annotations"]); diff != "" {
+			t.Error(diff)
+		}
 		if got := w.links(ids[2], "near_duplicate"); len(got) != 1 || got[ids[0]] != 1 {
 			t.Errorf("%v is linked to %v", ids, got)
 		}

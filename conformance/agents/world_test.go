@@ -159,8 +159,10 @@ func idsOf(list any) []string {
 
 // A qualityEngram is an engram of the set with which retrieval is measured.
 type qualityEngram struct {
-	Content, Source, Context, Kind string
-	ValidFrom                      string `json:"valid_from"`
+	Key, Content, Source, Context, Kind string
+	ValidFrom                           string `json:"valid_from"`
+
+	gold bool // it answers a question of the set
 }
 
 // qualitySet reads the engrams of a half of that set.
@@ -170,14 +172,24 @@ func qualitySet(t *testing.T, half string) (list []qualityEngram) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gold := map[string]bool{}
 	for line := range bytes.Lines(raw) {
-		var l struct{ Engram *qualityEngram }
+		var l struct {
+			Engram *qualityEngram
+			Gold   []string
+		}
 		if err := json.Unmarshal(line, &l); err != nil {
 			t.Fatal(err)
 		}
 		if l.Engram != nil {
 			list = append(list, *l.Engram)
 		}
+		for _, key := range l.Gold {
+			gold[key] = true
+		}
+	}
+	for i := range list {
+		list[i].gold = gold[list[i].Key]
 	}
 	return list
 }
