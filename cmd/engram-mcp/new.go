@@ -22,7 +22,14 @@ type starter struct {
 	files       [][2]string // where they lie among the examples, and in a new agent
 	edits       []string    // pairs: what is written there, and what here; NAME is the agent's
 	needs       string      // to build it
-	build       string
+	build       string      // empty if it runs as it is written
+}
+
+// interpreted are the edits that make of the shared files those of an agent
+// which is a program in one file and needs no building.
+func interpreted(runtime, file string) []string {
+	return []string{`"runtime": "wasm"`, `"runtime": "` + runtime + `"`, "agent.wasm", file,
+		"sh build.sh                                            # makes agent.wasm\n", ""}
 }
 
 // shared is what agents in every language but WebAssembly text begin with.
@@ -58,6 +65,16 @@ var starters = []starter{
 		build: "${ASC:-npx --yes --package assemblyscript@0.28.20 asc} agent.ts -O --runtime minimal --use abort= -o agent.wasm",
 	},
 	{
+		name: "js", title: "JavaScript",
+		files: append([][2]string{{"js/starter/main.js", "main.js"}}, shared...),
+		edits: interpreted("js", "main.js"),
+	},
+	{
+		name: "lua", title: "Lua",
+		files: append([][2]string{{"lua/starter/main.lua", "main.lua"}}, shared...),
+		edits: interpreted("lua", "main.lua"),
+	},
+	{
 		name: "wat", title: "WebAssembly text",
 		files: [][2]string{{"wat/save/save.wat", "agent.wat"}, {"wat/save/agent.json", "agent.json"}, {"wat/save/examples.json", "examples.json"}, {"starter/README.md", "README.md"}},
 		edits: []string{`"name": "save"`, `"name": "NAME"`, "save.wasm", "agent.wasm", ";; save:", ";; NAME:"},
@@ -81,7 +98,7 @@ func newAgentNew(a *app) *cobra.Command {
 		Short: "Write the beginning of an agent",
 		Long: `Write a folder with an agent that works: its source, the memory's tools as
 functions of its language in one file, its manifest, its examples, and build.sh,
-which builds it with one command.`,
+which builds it with one command. Agents in JavaScript and Lua need no building.`,
 		Example: "  engram-mcp agent new tidy-notes --lang go",
 		Args:    exactly(1, "name the agent"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -121,7 +138,9 @@ func (a *app) newAgent(name string, l *starter) error {
 	}
 	p := a.printer()
 	p.linef("%s  %s", p.bold(name), p.dim("in "+l.title+": "+strings.Join(written, ", ")))
-	p.linef("  sh %s/build.sh  %s", name, p.dim("needs "+l.needs))
+	if l.build != "" {
+		p.linef("  sh %s/build.sh  %s", name, p.dim("needs "+l.needs))
+	}
 	p.linef("  engram-mcp agent verify %s", name)
 	p.linef("  engram-mcp agent install %s", name)
 	return p.flush()
@@ -156,6 +175,9 @@ func (l *starter) project(name string) ([]projectFile, error) {
 	}
 	if l.name == "go" {
 		list = append(list, projectFile{"go.mod", "module " + name + "\n\ngo 1.24\n", 0o644})
+	}
+	if l.build == "" {
+		return list, nil
 	}
 	script := fmt.Sprintf("#!/bin/sh\n# Builds agent.wasm. Needs %s.\nset -eu\ncd \"$(dirname \"$0\")\"\n%s\n", l.needs, l.build)
 	return append(list, projectFile{"build.sh", script, 0o755}), nil
