@@ -8,38 +8,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"engram-mcp/sandbox"
-	"engram-mcp/sandbox/wasm"
 )
-
-// engine is one for the tests that do not look at it: compiling the
-// interpreter takes most of their time.
-var engine = sync.OnceValues(func() (*wasm.Runtime, error) { return wasm.New(wasm.Options{}) })
-
-func shared(t testing.TB) *Runtime {
-	t.Helper()
-	e, err := engine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New(e)
-}
-
-func newManager(t testing.TB) *sandbox.Manager {
-	t.Helper()
-	m := sandbox.NewManager(sandbox.Options{}, shared(t))
-	t.Cleanup(func() {
-		if err := m.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
-}
 
 // script is a Manager with one agent, whose one action has the given body, and
 // with a host that answers from a table and notes what it was asked.
@@ -52,7 +26,7 @@ type script struct {
 
 func newScript(t *testing.T, text string, edit ...func(*sandbox.Manifest)) *script {
 	t.Helper()
-	s := &script{manager: newManager(t)}
+	s := &script{manager: newManager(t, sandbox.Options{})}
 	install(t, s.manager, "probe", text, append([]func(*sandbox.Manifest){func(m *sandbox.Manifest) {
 		m.Grants = []string{"engram_create", "engram_get", "engram_search", "engram_update", "engram_link", "engram_unlink", "engram_forget", "engram_graph", "engram_history", "memory_stats"}
 	}}, edit...)...)
@@ -202,7 +176,7 @@ func TestErrorsNameScriptAndLine(t *testing.T) {
 		{"function initialize(config)\n error('not ' .. config.mood)\nend", `main.lua:2: not well`},
 		{"function tool_other() end", `no action "run"`},
 	} {
-		m := newManager(t)
+		m := newManager(t, sandbox.Options{})
 		man := manifest("run")
 		man.Config = json.RawMessage(`{"mood":"well"}`)
 		_, err := m.Load(t.Context(), man, []byte(tc.script))
@@ -244,7 +218,7 @@ func TestErrorsNameScriptAndLine(t *testing.T) {
 }
 
 func TestGlobalsAreStoredWhenTheyChanged(t *testing.T) {
-	m := newManager(t)
+	m := newManager(t, sandbox.Options{})
 	for _, tc := range []struct {
 		body, stored, output string
 		calls                int64
@@ -302,7 +276,7 @@ func TestWhatElseScriptsFind(t *testing.T) {
 // execute performs what has no function of its own, and is offered whatever
 // the manifest names.
 func TestExecutePerformsTheRest(t *testing.T) {
-	m := newManager(t)
+	m := newManager(t, sandbox.Options{})
 	text := `function tool_add_up(p) return "own" end function execute(action, p) return { action, p.x } end`
 	install(t, m, "both", text, func(m *sandbox.Manifest) { m.Actions = manifest("add-up", "other").Actions })
 	for action, want := range map[string]string{"add-up": `"own"`, "other": `["other",1]`} {
@@ -343,7 +317,7 @@ func TestEveryCallDrawsOtherNumbers(t *testing.T) {
 // The same call costs the same: on both engines, in new and in used instances,
 // and after calls of other agents that took more memory.
 func TestFuelIsDeterministic(t *testing.T) {
-	m := newManager(t)
+	m := newManager(t, sandbox.Options{})
 	install(t, m, "greedy", `function tool_run() return #("x"):rep(3000000) end`)
 	fuel := map[int64]bool{}
 	for _, engine := range []string{"compiler", "interpreter"} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ const (
 // the right answer.
 func TestHostileScripts(t *testing.T) {
 	const limit = 300 * time.Millisecond
-	m := newManager(t)
+	m := newManager(t, sandbox.Options{})
 	install(t, m, "good", `function tool_run(p) counter = (counter or 0) + p.n return { counter, ("x"):rep(3), tostring(1.5) } end`)
 	var latest time.Duration
 	before := resident()
@@ -114,12 +115,16 @@ func TestHostileScripts(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			install(t, m, "bad", "function tool_run()\n"+h.script+"\nend", func(m *sandbox.Manifest) {
 				m.Limits = sandbox.Limits{TimeMS: limit.Milliseconds(), MemoryMiB: limitMiB, Fuel: sandbox.MaxLimits.Fuel}
+				if !slices.Contains(h.ends, sandbox.ErrTimeout) {
+					m.Limits.TimeMS = 60_000 // it ends by itself, on a busy machine too
+				}
 			})
 			start := time.Now()
 			res, err := m.Run(t.Context(), "bad", sandbox.Call{Action: "run"})
-			over := time.Since(start) - limit
-			if latest = max(latest, over); over > late {
-				t.Errorf("it was stopped %v late", over)
+			if over := time.Since(start) - limit; errors.Is(err, sandbox.ErrTimeout) {
+				if latest = max(latest, over); over > late {
+					t.Errorf("it was stopped %v late", over)
+				}
 			}
 			h.check(t, string(res.Output), err)
 			if res.Usage.PeakMemory > limitMiB<<20 {

@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -31,9 +30,7 @@ func TestTenThousandAgents(t *testing.T) {
 	if testing.Short() {
 		agents, calls = 500, 5_000
 	}
-	rt := open(t)
-	m := sandbox.NewManager(sandbox.Options{MaxAgents: agents + 20}, rt)
-	t.Cleanup(func() { _ = errors.Join(m.Close(context.Background()), rt.Close(context.Background())) })
+	m := newManager(t, sandbox.Options{MaxAgents: agents + 20})
 	script := func(i int) string { return fmt.Sprintf("%s -- script %d", tenant, i%10) }
 	name := func(i int) string { return fmt.Sprintf("tenant-%d", i) }
 	for i := range 20 { // the interpreters and all scripts are there before

@@ -3,6 +3,7 @@ package lua
 import (
 	"context"
 	"os"
+	"sync"
 	"testing"
 
 	"engram-mcp/sandbox"
@@ -10,21 +11,28 @@ import (
 	"engram-mcp/sandbox/wasm"
 )
 
-// whole is a Runtime with an engine of its own.
-type whole struct {
-	*Runtime
-	engine *wasm.Runtime
-}
+// engine is one for all tests: compiling the interpreter takes longer than
+// most of them.
+var engine = sync.OnceValues(func() (*wasm.Runtime, error) { return wasm.New(wasm.Options{}) })
 
-func (w whole) Close(ctx context.Context) error { return w.engine.Close(ctx) }
-
-func open(t testing.TB) whole {
+func shared(t testing.TB) *Runtime {
 	t.Helper()
-	engine, err := wasm.New(wasm.Options{})
+	e, err := engine()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return whole{New(engine), engine}
+	return New(e)
+}
+
+func newManager(t testing.TB, o sandbox.Options) *sandbox.Manager {
+	t.Helper()
+	m := sandbox.NewManager(o, shared(t))
+	t.Cleanup(func() {
+		if err := m.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
 }
 
 func TestSuite(t *testing.T) {
@@ -34,8 +42,11 @@ func TestSuite(t *testing.T) {
 	}
 	for _, engine := range []string{"compiler", "interpreter"} {
 		t.Run(engine, func(t *testing.T) {
+			if engine == "interpreter" && raceEnabled {
+				t.Skip("wazero's interpreter is Go code, which the race detector makes twenty times slower; what is ours is the same on the compiler")
+			}
 			sandboxtest.Run(t, sandboxtest.Subject{
-				Open:     func(t testing.TB) sandbox.Runtime { return open(t) },
+				Open:     func(t testing.TB) sandbox.Runtime { return shared(t) },
 				Loads:    map[string]int{"compiler": 1000, "interpreter": 50}[engine],
 				Code:     script,
 				Manifest: func(m *sandbox.Manifest) { m.Engine = engine },
