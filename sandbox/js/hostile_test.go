@@ -134,6 +134,7 @@ var hostile = map[string]struct {
 	"call with a getter":      {`engram.call("engram_search", { get query() { for (;;); } })`, late, ""},
 	"globals bomb":            {`globals.x = "x".repeat(1e6)`, refused, "globals"},
 	"globals of another kind": {`globals = [1]`, refused, "globals"},
+	"globals of no kind":      {`globals = undefined`, refused, "globals"},
 	"globals in itself":       {`globals.x = globals`, refused, "circular"},
 	"thrown getter":           {`throw { get message() { for (;;); } }`, late, ""},
 	"thrown proxy":            {`throw new Proxy(new Error("x"), { get() { throw 1 } })`, somehow, ""},

@@ -353,15 +353,16 @@ EXPORT(initialize) int32_t initialize(void) {
   return 0;
 }
 
+/* output sets the result of a call, which it takes. */
 static int32_t output(JSValue v) {
   JSValue json = JS_IsException(v) ? v : stringify(cx, v);
   size_t n;
   const char *text = JS_IsException(json) ? NULL : JS_ToCStringLen(cx, &n, json);
   JS_FreeValue(cx, v);
+  JS_FreeValue(cx, json);
   if (!text) return fail(JS_GetException(cx));
   host_output(text, n);
   JS_FreeCString(cx, text);
-  JS_FreeValue(cx, json);
   return 0;
 }
 

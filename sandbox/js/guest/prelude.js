@@ -48,17 +48,18 @@
   const logger = (level) => (...values) => host.log(level, text(values));
   const levels = { debug: logger(0), info: logger(1), warn: logger(2), error: logger(3) };
 
-  // The globals of this call, read when they are first asked for, and their
-  // JSON as it was then.
-  let held, before;
-  const lazy = (o, key, get, set) => Object.defineProperty(o, key, { get, set, enumerable: true });
-  lazy(globalThis, "globals", () => {
-    if (held === undefined) before = stringify(held = call("globals_get"));
+  // The globals of this call, which are read when they are first asked for,
+  // and their JSON as it was then.
+  let seen, held, before;
+  const lazy = (key, get, set) => Object.defineProperty(globalThis, key, { get, set, enumerable: true });
+  const hold = (value) => { seen = true; held = value; };
+  lazy("globals", () => {
+    if (!seen) hold(call("globals_get")), before = stringify(held);
     return held;
-  }, (value) => { held = value; });
+  }, hold);
 
   let config;
-  lazy(globalThis, "config", () => (config ??= host.config()));
+  lazy("config", () => (config ??= host.config()));
 
   Object.assign(globalThis, {
     engram,
@@ -72,9 +73,9 @@
   });
   Math.random = host.random;
 
-  const begin = () => { held = before = undefined; };
+  const begin = () => { seen = held = before = undefined; };
   const finish = () => {
-    if (held !== undefined && stringify(held) !== before) call("globals_set", held);
+    if (seen && (held === undefined || stringify(held) !== before)) call("globals_set", held ?? null);
   };
   return [begin, finish];
 }
