@@ -34,7 +34,7 @@ enum { STACK = 160 << 10 };
 
 static JSRuntime *rt;
 static JSContext *cx;
-static JSValue begin, finish;  /* functions of the prelude */
+static JSValue begin, finish, describe_action; /* functions of the prelude */
 static JSValue exports;        /* of the program */
 static JSAtom a_message, a_stack, a_name;
 static char file[128];         /* the name of the program */
@@ -218,6 +218,7 @@ __attribute__((constructor)) static void boot(void) {
   must(JS_IsArray(made));
   begin = JS_GetPropertyUint32(cx, made, 0);
   finish = JS_GetPropertyUint32(cx, made, 1);
+  describe_action = JS_GetPropertyUint32(cx, made, 2);
   exports = JS_UNDEFINED;
   JS_FreeValue(cx, made);
   JS_FreeValue(cx, make);
@@ -376,8 +377,8 @@ static void translate(char to[NAME], const char *name, char old, char new) {
   to[n] = 0;
 }
 
-/* capabilities outputs [{"name"}] for each exported function whose name can be
- * that of an action; _ in it stands for -. */
+/* capabilities outputs [{"name", …}] for each exported function whose name can
+ * be that of an action, with what tool said of it; _ in it stands for -. */
 EXPORT(capabilities) int32_t capabilities(void) {
   JSPropertyEnum *names;
   uint32_t n, found = 0;
@@ -390,7 +391,9 @@ EXPORT(capabilities) int32_t capabilities(void) {
         !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")]) {
       char dashed[NAME];
       translate(dashed, name, '_', '-');
-      JSValue action = JS_NewObject(cx);
+      JSValueConst args[] = {f};
+      JSValue action = JS_Call(cx, describe_action, JS_UNDEFINED, 1, args);
+      if (JS_IsException(action)) return fail(JS_GetException(cx));
       JS_DefinePropertyValue(cx, action, a_name, JS_NewString(cx, dashed), JS_PROP_C_W_E);
       JS_DefinePropertyValueUint32(cx, list, found++, action, JS_PROP_C_W_E);
     }

@@ -1,5 +1,6 @@
 // The globals that a program finds, over the few functions of the host. It
-// gives back what is to run before and after each call.
+// gives back what is to run before and after each call, and what describes an
+// action.
 (host) => {
   "use strict";
 
@@ -13,7 +14,7 @@
   }
   Object.defineProperty(EngramError.prototype, "name", { value: "EngramError", configurable: true, writable: true });
 
-  const { isArray } = Array, { stringify } = JSON;
+  const { isArray } = Array, { stringify } = JSON, { entries } = Object;
   const call = host.callWith(EngramError);
   const isObject = (v) => typeof v === "object" && v !== null;
   const listOf = (v) => (isArray(v) ? v : [v]);
@@ -33,6 +34,14 @@
       const { hits, cursor } = call("engram_search", isObject(query) ? query : { ...options, query });
       return Object.defineProperty(hits, "cursor", { value: cursor });
     },
+    *each(filter) {
+      let cursor;
+      do {
+        const page = call("engram_search", { limit: 200, max_tokens: 100_000, ...filter, cursor });
+        yield* page.hits;
+        cursor = page.cursor;
+      } while (cursor);
+    },
     update: (id, fields) => call("engram_update", { ...fields, id }).engram,
     link(from, to, relation, weight) {
       const { links } = call("engram_link", { links: isObject(from) ? listOf(from) : [{ from, to, relation, weight }] });
@@ -43,6 +52,40 @@
     graph: (start, options) => call("engram_graph", { ...options, start: listOf(start) }),
     history: (id, options) => call("engram_history", { ...options, id }),
   };
+
+  // Actions that say what they take. is makes the types of parameters, JSON
+  // schemas all of them; tool makes a function and such parameters into an
+  // action.
+  const declared = new WeakMap();
+  const kind = (type) => (description, more) => ({ type, description, ...more });
+  const schema = (fields) => {
+    const made = { type: "object", properties: {}, required: [], additionalProperties: false };
+    for (const [name, field] of entries(fields)) {
+      if (!field?.type) throw new TypeError(`${name} needs a type, such as is.string("what it is")`);
+      const { optional, ...property } = field;
+      made.properties[name] = property;
+      if (!optional && property.default === undefined) made.required.push(name);
+    }
+    return made;
+  };
+  const is = {
+    string: kind("string"),
+    integer: kind("integer"),
+    number: kind("number"),
+    boolean: kind("boolean"),
+    oneOf: (values, description, more) => ({ type: "string", enum: values, description, ...more }),
+    list: (items, description, more) => ({ type: "array", items, description, ...more }),
+    object: (fields, description, more) => ({ ...schema(fields), description, ...more }),
+  };
+  const tool = (description, params, run, { returns, readOnly } = {}) => {
+    const input_schema = schema(params);
+    const defaults = {};
+    for (const [name, field] of entries(params)) if (field.default !== undefined) defaults[name] = field.default;
+    const action = (given) => run({ ...defaults, ...given });
+    declared.set(action, { description, input_schema, output_schema: returns && schema(returns), read_only: readOnly });
+    return action;
+  };
+  const describe = (action) => ({ ...declared.get(action) });
 
   const text = (values) => values.map((v) => (typeof v === "string" ? v : v instanceof Error ? String(v) : stringify(v) ?? String(v))).join(" ");
   const logger = (level) => (...values) => host.log(level, text(values));
@@ -63,6 +106,8 @@
 
   Object.assign(globalThis, {
     engram,
+    tool,
+    is,
     EngramError,
     log: Object.assign(logger(1), levels),
     console: { log: levels.info, ...levels },
@@ -77,5 +122,5 @@
   const finish = () => {
     if (seen && (held === undefined || stringify(held) !== before)) call("globals_set", held ?? null);
   };
-  return [begin, finish];
+  return [begin, finish, describe];
 }

@@ -63,6 +63,21 @@ function engram.search(query, more)
   return found.hits, found.cursor
 end
 
+-- An iterator over every match, which are fetched page by page.
+function engram.each(filter)
+  local query = with({ limit = 200, max_tokens = 100000 }, filter)
+  local hits, i, more = {}, 0, true
+  return function()
+    i = i + 1
+    while not hits[i] and more do
+      local page = call("engram_search", query)
+      hits, i, query.cursor = page.hits, 1, page.cursor
+      more = page.cursor ~= nil
+    end
+    return hits[i]
+  end
+end
+
 function engram.update(id, fields) return call("engram_update", with({ id = id }, fields)).engram end
 
 function engram.link(from, to, relation, weight)
@@ -86,6 +101,49 @@ end
 function engram.graph(start, more) return call("engram_graph", with({ start = start }, more)) end
 
 function engram.history(id, more) return call("engram_history", with({ id = id }, more)) end
+
+-- Actions that say what they take. is makes the types of parameters, JSON
+-- schemas all of them; tool makes a function and such parameters into an action.
+local declared = {}
+
+local function kind(name)
+  return function(about, more) return with({ type = name, description = about }, more) end
+end
+
+local function schema(fields, where)
+  local made = { type = "object", properties = {}, required = array(), additionalProperties = false }
+  for name, field in pairs(fields) do
+    if type(name) ~= "string" or type(field) ~= "table" or not field.type then
+      error(where .. ": " .. tostring(name) .. " needs a type, such as is.string \"what it is\"", 3)
+    end
+    local property = with({}, field)
+    property.optional = nil
+    made.properties[name] = property
+    if not field.optional and field.default == nil then made.required[#made.required + 1] = name end
+  end
+  sort(made.required)
+  return made
+end
+
+is = { string = kind "string", integer = kind "integer", number = kind "number", boolean = kind "boolean" }
+
+function is.one_of(values, about, more) return with({ type = "string", enum = array(values), description = about }, more) end
+
+function is.list(item, about, more) return with({ type = "array", items = item, description = about }, more) end
+
+function is.object(fields, about, more) return with(with(schema(fields, "is.object"), { description = about }), more) end
+
+function tool(name, about, params, run, more)
+  local action = { name = name, description = about, input_schema = schema(params, name), read_only = more and more.read_only }
+  if more and more.returns then action.output_schema = schema(more.returns, name .. " returns") end
+  declared[name] = action
+  world["tool_" .. gsub(name, "-", "_")] = function(given)
+    for key, field in pairs(params) do
+      if given[key] == nil then given[key] = field.default end
+    end
+    return run(given)
+  end
+end
 
 -- An error of an operation: {code, message, hint}.
 local failure = host.error_meta
@@ -131,7 +189,10 @@ local function capabilities()
     if type(k) == "string" and find(k, "^tool_.") and type(v) == "function" then names[#names + 1] = k end
   end
   sort(names)
-  for i = 1, #names do list[i] = { name = gsub(sub(names[i], 6), "_", "-") } end
+  for i = 1, #names do
+    local name = gsub(sub(names[i], 6), "_", "-")
+    list[i] = declared[name] or { name = name }
+  end
   return list
 end
 
