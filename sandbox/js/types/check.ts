@@ -20,12 +20,33 @@ globals.n = (globals.n ?? 0) + 1;
 globals = {};
 emit({ done: config.total });
 console.log(nowMs(), deadlineMs() - Date.now(), fuelLeft());
+for (const { content } of engram.each({ kind: "preference" })) log(content.length);
+export const add = tool(
+  "Stores a note.",
+  {
+    text: is.string("what to note"),
+    stars: is.integer("how good it is", { minimum: 1, default: 3 }),
+    mood: is.oneOf(["glad", "sad"], "how it feels", { optional: true }),
+    parts: is.list(is.object({ n: is.number() })),
+  },
+  ({ text, stars, mood, parts }) => {
+    const sad: boolean = mood === "sad";
+    return `${text.trim()} ${stars.toFixed()} ${sad} ${parts[0].n.toFixed()}`;
+  },
+  { returns: { text: is.string() }, readOnly: false },
+);
 try {
   engram.call("x");
 } catch (e) {
   if (e instanceof EngramError) log(e.code, e.hint);
 }
 
+// @ts-expect-error: it may be absent
+tool("", { mood: is.string("", { optional: true }) }, ({ mood }) => mood.trim());
+// @ts-expect-error: there is no such parameter
+tool("", { mood: is.string() }, ({ colour }) => colour);
+// @ts-expect-error: a parameter needs a type
+tool("", { mood: "string" }, () => 1);
 // @ts-expect-error: confidence is a number
 engram.create("tea", "ben", "sure");
 // @ts-expect-error: a link needs a relation

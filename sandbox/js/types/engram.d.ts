@@ -155,6 +155,9 @@ declare const engram: {
   search(query: string, options?: SearchOptions): Hits;
   search(options: SearchOptions & { query?: string }): Hits;
 
+  /** Every match, fetched page by page as it is walked. */
+  each(filter?: SearchOptions & { query?: string }): Generator<Hit, void, undefined>;
+
   update(id: string, fields: EngramFields & { content?: string; if_version?: number }): Engram;
 
   link(from: string, to: string, relation: string, weight?: number): Link;
@@ -173,6 +176,51 @@ declare const engram: {
   /** The versions of an engram, the newest first. */
   history(id: string, options?: { cursor?: string; limit?: number }): { versions: Record<string, any>[]; cursor?: string };
 };
+
+/** A parameter of an action, or a part of its result: a JSON schema. */
+interface Field<T> {
+  readonly type: string;
+  /** Only for the compiler. */
+  readonly of?: T;
+}
+
+/** More of a field's schema, such as `minimum`, `maxLength` or `pattern`. */
+interface Keywords<T> {
+  default?: T;
+  [keyword: string]: unknown;
+}
+
+interface Typed<T> {
+  (about: string | undefined, more: Keywords<T> & { optional: true }): Field<T | undefined>;
+  (about?: string, more?: Keywords<T>): Field<T>;
+}
+
+type Values<F> = { [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+
+/** Types for {@link tool}. What is `optional` may be left out, and what has a `default` is filled in. */
+declare const is: {
+  string: Typed<string>;
+  integer: Typed<number>;
+  number: Typed<number>;
+  boolean: Typed<boolean>;
+  oneOf<const V extends string>(values: readonly V[], about: string | undefined, more: Keywords<V> & { optional: true }): Field<V | undefined>;
+  oneOf<const V extends string>(values: readonly V[], about?: string, more?: Keywords<V>): Field<V>;
+  list<T>(items: Field<T>, about: string | undefined, more: Keywords<T[]> & { optional: true }): Field<T[] | undefined>;
+  list<T>(items: Field<T>, about?: string, more?: Keywords<T[]>): Field<T[]>;
+  object<F extends Record<string, Field<any>>>(fields: F, about: string | undefined, more: Keywords<Values<F>> & { optional: true }): Field<Values<F> | undefined>;
+  object<F extends Record<string, Field<any>>>(fields: F, about?: string, more?: Keywords<Values<F>>): Field<Values<F>>;
+};
+
+/**
+ * Makes an action that says what it takes: `export const add = tool(…)`. The
+ * manifest need not name it; what it is called with has been checked.
+ */
+declare function tool<F extends Record<string, Field<any>>, R>(
+  about: string,
+  params: F,
+  run: (params: Values<F>) => R,
+  more?: { returns?: Record<string, Field<any>>; readOnly?: boolean },
+): (params: Values<F>) => R;
 
 /** An operation that was refused or failed. */
 declare class EngramError extends Error {
