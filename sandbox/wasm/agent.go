@@ -190,34 +190,30 @@ func (a *agent) Capabilities() []sandbox.Action { return a.actions }
 // Initialize makes the first instance, which shows that the agent starts, and
 // notes its state as the one every call begins with.
 func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
-	if err := a.rt.gate.enter(); err != nil {
+	t, leave, err := a.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer a.rt.gate.leave()
-	t := turn{gate: a.rt.gate}
-	if err := t.take(ctx); err != nil {
-		return stopped(err)
-	}
-	defer t.give()
+	defer leave()
 	if a.program == nil || a.private() {
 		a.pool.evict()
 	}
 	if a.program != nil {
-		return a.initializeProgram(ctx, &t)
+		return a.initializeProgram(ctx, t)
 	}
 	hello, err := json.Marshal(map[string]any{"id": c.ID, "config": json.RawMessage(a.config), "capabilities": c.Capabilities})
 	if err != nil {
 		return badCode("initialize", "correct config in the manifest", err)
 	}
 	a.hello, a.fresh = hello, nil
-	g, err := a.start(ctx, &t)
+	g, err := a.start(ctx, t)
 	if err != nil {
 		return err
 	}
 	if !a.private() && a.code.info.Sticky == "" && g.plain() {
 		a.fresh = g.state()
 	}
-	if a.actions, err = a.ask(ctx, g, &t); err != nil {
+	if a.actions, err = a.ask(ctx, g, t); err != nil {
 		g.close()
 		return err
 	}
@@ -226,6 +222,28 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 	}
 	a.giveBack(g, false)
 	return nil
+}
+
+// enter admits a call and waits for its turn. leave must be called once.
+func (a *agent) enter(ctx context.Context) (t *turn, leave func(), err error) {
+	if err := a.rt.gate.enter(); err != nil {
+		return nil, nil, err
+	}
+	t = &turn{gate: a.rt.gate}
+	if !a.rt.memory.take(a.hostMemory) {
+		a.rt.gate.leave()
+		return nil, nil, exhausted()
+	}
+	leave = func() {
+		t.give()
+		a.rt.memory.give(a.hostMemory)
+		a.rt.gate.leave()
+	}
+	if err := t.take(ctx); err != nil {
+		leave()
+		return nil, nil, stopped(err)
+	}
+	return t, leave, nil
 }
 
 // errNoRoom is why an instance could not be put into a state.
@@ -265,7 +283,7 @@ func (a *agent) start(ctx context.Context, t *turn) (*guest, error) {
 func (a *agent) begin(ctx context.Context, g *guest, t *turn) error {
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
-		if err := a.setUp(ctx, g, t, export, a.hello, seed); err != nil {
+		if err := a.makeReady(ctx, g, t, export, a.hello, seed); err != nil {
 			return err
 		}
 	}
@@ -286,8 +304,8 @@ func (a *agent) setup(g *guest, t *turn, input []byte, seed *rand.ChaCha8) *job 
 	return j
 }
 
-// setUp calls an export that makes an instance ready.
-func (a *agent) setUp(ctx context.Context, g *guest, t *turn, export string, input []byte, seed *rand.ChaCha8) error {
+// makeReady calls an export that makes an instance ready.
+func (a *agent) makeReady(ctx context.Context, g *guest, t *turn, export string, input []byte, seed *rand.ChaCha8) error {
 	j := a.setup(g, t, input, seed)
 	rc, err := j.invoke(ctx, export, a.depth())
 	if err == nil && j.exit > 0 {
@@ -351,24 +369,16 @@ func (a *agent) job(g *guest, t *turn, c sandbox.Call, input []byte) *job {
 
 // Execute performs an action on an instance that nobody else has meanwhile.
 func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, error) {
-	if err := a.rt.gate.enter(); err != nil {
-		return sandbox.Result{}, err
-	}
-	defer a.rt.gate.leave()
 	e, ok := a.entry(c.Action)
 	if !ok {
 		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
 	}
-	if !a.rt.memory.take(a.hostMemory) {
-		return sandbox.Result{}, exhausted()
+	t, leave, err := a.enter(ctx)
+	if err != nil {
+		return sandbox.Result{}, err
 	}
-	defer a.rt.memory.give(a.hostMemory)
-	t := turn{gate: a.rt.gate}
-	if err := t.take(ctx); err != nil {
-		return sandbox.Result{}, stopped(err)
-	}
-	defer t.give()
-	g, err := a.lease(ctx, &t)
+	defer leave()
+	g, err := a.lease(ctx, t)
 	if err != nil {
 		return sandbox.Result{}, err
 	}
@@ -378,7 +388,7 @@ func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, er
 	} else if a.command {
 		input = stdin(c.Params)
 	}
-	j := a.job(g, &t, c, input)
+	j := a.job(g, t, c, input)
 	rc, err := j.invoke(ctx, e.export, a.depth())
 	j.stderr.flush(j.printed)
 	g.elapsed = j.clock.elapsed
