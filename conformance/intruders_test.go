@@ -431,6 +431,28 @@ func TestRevokedTokensLoseTheirSessionsAndStreams(t *testing.T) {
 	}
 }
 
+// Whoever has a session keeps it when the server is started anew, or at another
+// one with the same token of its own. At a server with another it is nothing.
+func TestSessionsOutliveTheServer(t *testing.T) {
+	data := t.TempDir()
+	token := newToken(t, data, "guest")
+	first := serveGuarded(t, data)
+	session := first.begin(t, token)
+	call := attempt{body: string(binary.Call(1, "engram_search", map[string]any{})), header: http.Header{"Authorization": {"Bearer " + token}, "Mcp-Session-Id": {session}}}
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if got := serveGuarded(t, data).try(t, call); got.status != 200 {
+		t.Errorf("after it was started anew: %d %s", got.status, got.body)
+	}
+	if err := os.Remove(filepath.Join(data, "token")); err != nil {
+		t.Fatal(err)
+	}
+	if got := serveGuarded(t, data).try(t, call); got.status != 404 {
+		t.Errorf("with another token of its own: %d %s", got.status, got.body)
+	}
+}
+
 // Requests that two readers of HTTP could read in two ways are read in none.
 func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	data := t.TempDir()

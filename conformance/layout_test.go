@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 // libraries that the house is built around each have one door.
 var mayBeImported = map[string][]string{
 	"github.com/mark3labs/mcp-go":        {"tools", "tools/transport", "conformance/fixture"},
+	"github.com/golang-jwt/jwt":          {"tools/transport"},
 	"github.com/tetratelabs/wazero":      {"sandbox/wasm"},
 	"github.com/philippgille/chromem-go": {"vector"},
 	"modernc.org/sqlite":                 {"memory"},

@@ -168,7 +168,7 @@ func program(attacks []string) string {
 const goodOutput = `{"by":{"earl-grey":["earl grey"],"green":["green"]},"n":"a2,b2,c2","json":{"a":[1,{"b":null}]},"globals":{}}`
 
 // Every attack ends in time and within its memory, and the next call of the
-// same agent is right and costs what it always does. wazero's interpreter
+// same program is right and costs what it always does. wazero's interpreter
 // bears few frames, so that there recursion may end as a crash instead of a
 // JavaScript error; it runs these only, being slow.
 func TestHostileProgramsAreStopped(t *testing.T) {
@@ -177,7 +177,7 @@ func TestHostileProgramsAreStopped(t *testing.T) {
 		return hostile[n].says != "stack" && !strings.Contains(n, "nested")
 	})
 	t.Run("compiler", func(t *testing.T) { attack(t, "compiler", names) })
-	t.Run("interpreter", func(t *testing.T) { attack(t, "interpreter", nesting, sandbox.ErrCrashed, sandbox.ErrTimeout) })
+	t.Run("interpreter", func(t *testing.T) { attack(t, "interpreter", nesting, sandbox.ErrCrashed) })
 }
 
 // attack runs the attacks of these names, one after the other; ends are ends
@@ -193,16 +193,21 @@ func attack(t *testing.T, engine string, names []string, ends ...error) {
 	host := func(context.Context, string, []byte) ([]byte, error) {
 		return []byte(`{"hits":[{"content":"earl grey"},{"content":"green"}]}`), nil
 	}
+	// Two agents of one program, which share its instances: one for what the
+	// clock may end, and one that has all the time a slow machine needs.
 	const limit = 200 * time.Millisecond
-	limits := sandbox.Limits{TimeMS: limit.Milliseconds(), MemoryMiB: 24, Fuel: sandbox.MaxLimits.Fuel, HostCalls: 50}
-	man := sandbox.Manifest{Name: "hostile", Runtime: "js", Entry: "hostile.js", Engine: engine, Grants: []string{"engram_search"}, Limits: limits}
-	if _, err := m.Load(t.Context(), man, []byte(program(names))); err != nil {
-		t.Fatalf("%v (%s)", err, sandbox.HintOf(err))
+	limits := sandbox.Limits{MemoryMiB: 24, Fuel: sandbox.MaxLimits.Fuel, HostCalls: 50}
+	for name, most := range map[string]time.Duration{"hasty": limit, "patient": time.Minute} {
+		limits.TimeMS = most.Milliseconds()
+		man := sandbox.Manifest{Name: name, Runtime: "js", Entry: "hostile.js", Engine: engine, Grants: []string{"engram_search"}, Limits: limits}
+		if _, err := m.Load(t.Context(), man, []byte(program(names))); err != nil {
+			t.Fatalf("%v (%s)", err, sandbox.HintOf(err))
+		}
 	}
 	var fuel int64
 	next := func(t *testing.T) {
 		t.Helper()
-		res, err := m.Run(t.Context(), "hostile", sandbox.Call{Action: "good", Params: []byte(`{"n":2}`), Host: host})
+		res, err := m.Run(t.Context(), "patient", sandbox.Call{Action: "good", Params: []byte(`{"n":2}`), Host: host})
 		if err != nil || string(res.Output) != goodOutput {
 			t.Fatalf("the next call: %s, %v", res.Output, err)
 		}
@@ -214,23 +219,28 @@ func attack(t *testing.T, engine string, names []string, ends ...error) {
 	var worst time.Duration
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			h := hostile[name]
+			h, agent := hostile[name], "patient"
+			if slices.Contains(h.ends, sandbox.ErrTimeout) {
+				agent = "hasty"
+			}
 			start := time.Now()
-			res, err := m.Run(t.Context(), "hostile", sandbox.Call{Action: "attack", Params: fmt.Appendf(nil, `{"name":%q}`, name), Host: host})
+			res, err := m.Run(t.Context(), agent, sandbox.Call{Action: "attack", Params: fmt.Appendf(nil, `{"name":%q}`, name), Host: host})
 			over := time.Since(start) - limit
 			t.Logf("%v over its time, %d KiB: %v", over.Round(time.Millisecond), res.Usage.PeakMemory>>10, err)
-			if is := func(k error) bool { return errors.Is(err, k) }; !slices.ContainsFunc(append(ends, h.ends...), is) || sandbox.HintOf(err) == "" {
+			if is := func(k error) bool { return errors.Is(err, k) }; !slices.ContainsFunc(slices.Concat(ends, h.ends), is) || sandbox.HintOf(err) == "" {
 				t.Errorf("it ended with %v, want one of %v, and a hint", err, h.ends)
 			} else if errors.Is(err, sandbox.ErrFailed) && !strings.Contains(err.Error(), h.says) {
 				t.Errorf("it says %v, want %q in it", err, h.says)
 			}
-			if over > 3*time.Second {
+			if agent == "hasty" && over > 3*time.Second {
 				t.Errorf("it was stopped %v late", over)
 			}
 			if res.Usage.PeakMemory > limits.Memory() {
 				t.Errorf("it took %d bytes", res.Usage.PeakMemory)
 			}
-			worst = max(worst, over)
+			if agent == "hasty" {
+				worst = max(worst, over)
+			}
 			next(t)
 		})
 	}

@@ -101,6 +101,7 @@ func TestActions(t *testing.T) {
 		{`const l = []; queueMicrotask(() => l.push(1)); await null; return l`, `[1]`, ``},
 		{`return (await Promise.allSettled([Promise.reject(1)]))[0].status`, `"rejected"`, ``},
 		{`const p = Promise.reject(1); await null; await p.catch(() => {}); return "handled late"`, `"handled late"`, ``},
+		{`const f = (n) => n ? 1 + f(n - 1) : 0; return f(600)`, `600`, ``},
 		{`return Object.keys(config).concat(config.list)`, `["list",1,2]`, ``},
 		{`globals = { a: 1 }; return globals`, `{"a":1}`, ``},
 		{`return [typeof nowMs(), deadlineMs() > nowMs(), fuelLeft() > 1000]`, `["number",true,true]`, ``},

@@ -190,15 +190,11 @@ func (a *agent) Capabilities() []sandbox.Action { return a.actions }
 // Initialize makes the first instance, which shows that the agent starts, and
 // notes its state as the one every call begins with.
 func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
-	if err := a.rt.gate.enter(); err != nil {
+	t, leave, err := a.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer a.rt.gate.leave()
-	t, err := a.rt.gate.turn(ctx)
-	if err != nil {
-		return stopped(err)
-	}
-	defer t.give()
+	defer leave()
 	if a.program == nil || a.private() {
 		a.pool.evict()
 	}
@@ -226,6 +222,33 @@ func (a *agent) Initialize(ctx context.Context, c *sandbox.Context) error {
 	}
 	a.giveBack(g, false)
 	return nil
+}
+
+// enter admits a call and waits for its turn. The guest that made the call, if
+// it was one, waits for it and gives up its own turn, which may be the only one.
+// leave must be called once.
+func (a *agent) enter(ctx context.Context) (t *turn, leave func(), err error) {
+	if err := a.rt.gate.enter(); err != nil {
+		return nil, nil, err
+	}
+	t = &turn{gate: a.rt.gate}
+	if !a.rt.memory.take(a.hostMemory) {
+		a.rt.gate.leave()
+		return nil, nil, exhausted()
+	}
+	leave = func() {
+		t.give()
+		a.rt.memory.give(a.hostMemory)
+		a.rt.gate.leave()
+	}
+	if outer := jobOf(ctx); outer != nil {
+		outer.turn.give()
+	}
+	if err := t.take(ctx); err != nil {
+		leave()
+		return nil, nil, stopped(err)
+	}
+	return t, leave, nil
 }
 
 // errNoRoom is why an instance could not be put into a state.
@@ -265,7 +288,7 @@ func (a *agent) start(ctx context.Context, t *turn) (*guest, error) {
 func (a *agent) begin(ctx context.Context, g *guest, t *turn) error {
 	seed := rand.NewChaCha8(a.code.key.sum)
 	for _, export := range a.startup() {
-		if err := a.setUp(ctx, g, t, export, a.hello, seed); err != nil {
+		if err := a.makeReady(ctx, g, t, export, a.hello, seed); err != nil {
 			return err
 		}
 	}
@@ -286,8 +309,8 @@ func (a *agent) setup(g *guest, t *turn, input []byte, seed *rand.ChaCha8) *job 
 	return j
 }
 
-// setUp calls an export that makes an instance ready.
-func (a *agent) setUp(ctx context.Context, g *guest, t *turn, export string, input []byte, seed *rand.ChaCha8) error {
+// makeReady calls an export that makes an instance ready.
+func (a *agent) makeReady(ctx context.Context, g *guest, t *turn, export string, input []byte, seed *rand.ChaCha8) error {
 	j := a.setup(g, t, input, seed)
 	rc, err := j.invoke(ctx, export, a.depth())
 	if err == nil && j.exit > 0 {
@@ -351,23 +374,15 @@ func (a *agent) job(g *guest, t *turn, c sandbox.Call, input []byte) *job {
 
 // Execute performs an action on an instance that nobody else has meanwhile.
 func (a *agent) Execute(ctx context.Context, c sandbox.Call) (sandbox.Result, error) {
-	if err := a.rt.gate.enter(); err != nil {
-		return sandbox.Result{}, err
-	}
-	defer a.rt.gate.leave()
 	e, ok := a.entry(c.Action)
 	if !ok {
 		return sandbox.Result{}, &sandbox.Error{Op: "run", Kind: sandbox.ErrUnknownAction, Err: fmt.Errorf("%q", c.Action), Hint: "name one of its actions"}
 	}
-	if !a.rt.memory.take(a.hostMemory) {
-		return sandbox.Result{}, exhausted()
-	}
-	defer a.rt.memory.give(a.hostMemory)
-	t, err := a.rt.gate.turn(ctx)
+	t, leave, err := a.enter(ctx)
 	if err != nil {
-		return sandbox.Result{}, stopped(err)
+		return sandbox.Result{}, err
 	}
-	defer t.give()
+	defer leave()
 	g, err := a.lease(ctx, t)
 	if err != nil {
 		return sandbox.Result{}, err

@@ -51,16 +51,6 @@ type turn struct {
 	clock *time.Timer
 }
 
-// turn takes a turn for a call, at most until ctx is done. A guest that has made
-// the call waits for it, and gives up its own turn, which may be the only one.
-func (g *gate) turn(ctx context.Context) (*turn, error) {
-	if outer := jobOf(ctx); outer != nil {
-		outer.turn.give()
-	}
-	t := &turn{gate: g}
-	return t, t.take(ctx)
-}
-
 // take waits for a turn, at most until ctx is done.
 func (t *turn) take(ctx context.Context) error {
 	select {

@@ -264,7 +264,7 @@ func (a *agent) used(ctx context.Context, g *guest, t *turn) (int, error) {
 
 // read has the interpreter read the program.
 func (a *agent) read(ctx context.Context, g *guest, t *turn) error {
-	return a.setUp(ctx, g, t, "initialize", a.program.text, rand.NewChaCha8(a.program.key))
+	return a.makeReady(ctx, g, t, "initialize", a.program.text, rand.NewChaCha8(a.program.key))
 }
 
 // returnWorker clears an instance of everything that its last user left.

@@ -417,3 +417,26 @@ func TestHTTPStreamsEndWithTheirToken(t *testing.T) {
 		}
 	})
 }
+
+// Whatever an issuer publishes, it is a key for signatures of its kind, or none.
+func FuzzJSONKey(f *testing.F) {
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ed, _, _ := ed25519.GenerateKey(rand.Reader)
+	for _, key := range []crypto.PublicKey{newRSA(f, 2048).Public(), ec.Public(), ed} {
+		f.Add([]byte(mustJSON(publicJWK("1", key))))
+	}
+	f.Add([]byte(`{"kty":"EC","crv":"P-521","x":"","y":""}`))
+	f.Add([]byte(`{"kty":"RSA","n":"AA","e":"AA"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var k jsonKey
+		if json.Unmarshal(raw, &k) != nil {
+			return
+		}
+		alg := map[string]string{"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}[k.Type]
+		if key := k.public(); key != nil {
+			if err := jwt.GetSigningMethod(alg).Verify("x", make([]byte, 64), key); errors.Is(err, jwt.ErrInvalidKeyType) {
+				t.Errorf("%s is a key that answers %v", raw, err)
+			}
+		}
+	})
+}

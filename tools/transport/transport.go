@@ -58,8 +58,9 @@ type Options struct {
 	// connection or one HTTP identity; 0 means 16. More are kept waiting.
 	MaxConcurrent int
 
-	// MaxConnections bounds the connections of one Serve; 0 means 1024. More
-	// wait to be accepted.
+	// MaxConnections bounds the connections of one Serve; 0 means 1024. For one
+	// more, a stranger's is closed, or that of a client that is quiet; it waits
+	// while all are being served.
 	MaxConnections int
 
 	// DrainTimeout bounds the wait for running requests when a server is told

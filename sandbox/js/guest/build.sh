@@ -28,6 +28,6 @@ for part in guest libc; do compile -std=c23 -Wall -Wextra -Werror -Os -c -o "$wo
 # What the memory begins with is enough for most calls: an instance whose
 # memory has grown is not used again.
 clang-19 --target=wasm32-wasi --sysroot=/usr -mexec-model=reactor -fuse-ld=lld -Wl,--strip-all,--gc-sections \
-	-Wl,--stack-first,-z,stack-size=262144 -Wl,--initial-memory=2097152 "$work"/*.o -o "$work/js.wasm"
+	-Wl,--stack-first,-z,stack-size=327680 -Wl,--initial-memory=2097152 "$work"/*.o -o "$work/js.wasm"
 cp "$work/js.wasm" ../js.wasm
 (cd .. && sha256sum js.wasm >guest/js.wasm.sha256)

@@ -30,7 +30,7 @@ IMPORT(fuel_left) int64_t host_fuel_left(void);
 
 /* How much of the shadow stack programs may use. What is left of the stack
  * (see build.sh) is for the C functions that do not look. */
-enum { STACK = 160 << 10 };
+enum { STACK = 224 << 10 };
 
 static JSRuntime *rt;
 static JSContext *cx;

@@ -40,8 +40,8 @@ function tool_spin_try()
 end
 
 function tool_bomb()
-  local list = {}
-  while true do list[#list + 1] = string.rep(tostring(#list), 100000) end
+  local list, block = {}, string.rep("x", 1 << 16)
+  while true do list[#list + 1] = block .. #list end
 end
 
 function tool_shout(params) return string.rep("a", params.bytes - 2) end

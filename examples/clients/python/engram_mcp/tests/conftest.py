@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,9 @@ def nothing_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def serve(binary: str, data: Path) -> Server:
-    """Start a server over HTTP, with a token that may do everything."""
+@contextmanager
+def serve(binary: str, data: Path) -> Iterator[Server]:
+    """Serve over HTTP, with a token that may do everything."""
     server = Server(binary, data)
     server.token = server.cli("token", "create", "tester", "--rights", "read,write,admin")["token"]
     with socket.socket() as free:
@@ -75,13 +77,21 @@ def serve(binary: str, data: Path) -> Server:
     server.process = subprocess.Popen(
         [binary, "--data", str(data), "serve", "--tools", "all", "--http", address], stderr=subprocess.DEVNULL
     )
+    try:
+        wait_for(f"http://{address}/healthz")
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait(20)
+
+
+def wait_for(url: str) -> None:
     for _ in range(600):
         try:
-            urllib.request.urlopen(f"http://{address}/healthz").close()
-            return server
+            urllib.request.urlopen(url).close()
+            return
         except OSError:
             time.sleep(0.05)
-    server.process.kill()
     raise AssertionError("the server does not listen")
 
 
@@ -91,11 +101,8 @@ def server(request: pytest.FixtureRequest, binary: str, tmp_path: Path) -> Itera
     if request.param == "stdio":
         yield Server(binary, data)
         return
-    server = serve(binary, data)
-    assert server.process
-    yield server
-    server.process.terminate()
-    server.process.wait(20)
+    with serve(binary, data) as server:
+        yield server
 
 
 @pytest.fixture

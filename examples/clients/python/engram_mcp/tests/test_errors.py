@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -110,14 +111,12 @@ def test_an_interrupted_call_is_stopped_at_the_server(memory: Memory) -> None:
 
 
 def test_a_wrong_token_is_told_from_a_server_that_is_not_there(binary: str, tmp_path: Path) -> None:
-    server = serve(binary, tmp_path / "data")
-    assert server.process and server.url
-    with pytest.raises(DeniedError, match="engram-mcp token create"), Memory.http(server.url, token="wrong"):
-        pass
-    with pytest.raises(EngramError, match="/mcp"), Memory.http(server.url + "x", token=server.token):
-        pass
-    server.process.terminate()
-    server.process.wait(20)
+    with serve(binary, tmp_path / "data") as server:
+        assert server.url
+        with pytest.raises(DeniedError, match="engram-mcp token create"), Memory.http(server.url, token="wrong"):
+            pass
+        with pytest.raises(EngramError, match="/mcp"), Memory.http(server.url + "x", token=server.token):
+            pass
     with pytest.raises(ClosedError, match="there is no server"), server.memory():
         pass
 
@@ -161,20 +160,21 @@ def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("how", ["stdio", "http"])
 def test_a_server_that_dies_ends_the_calls_under_way(how: str, binary: str, tmp_path: Path) -> None:
-    if how == "http":
-        server = serve(binary, tmp_path / "data")
-        assert server.process
-        die = server.process.kill
-    else:
-        script, pid = tmp_path / "engram-mcp", tmp_path / "pid"
-        script.write_text(f'#!/bin/sh\necho $$ >{pid}\nexec {binary} "$@"\n')
-        script.chmod(0o755)
-        server = Server(str(script), tmp_path / "data")
+    with ExitStack() as stack:
+        if how == "http":
+            server = stack.enter_context(serve(binary, tmp_path / "data"))
+            assert server.process
+            die = server.process.kill
+        else:
+            script, pid = tmp_path / "engram-mcp", tmp_path / "pid"
+            script.write_text(f'#!/bin/sh\necho $$ >{pid}\nexec {binary} "$@"\n')
+            script.chmod(0o755)
+            server = Server(str(script), tmp_path / "data")
 
-        def die() -> None:
-            os.kill(int(pid.read_text()), signal.SIGKILL)
+            def die() -> None:
+                os.kill(int(pid.read_text()), signal.SIGKILL)
 
-    with server.memory() as memory:
+        memory = stack.enter_context(server.memory())
         install_spin(memory)
         threading.Timer(0.5, die).start()
         start = time.monotonic()
@@ -186,18 +186,13 @@ def test_a_server_that_dies_ends_the_calls_under_way(how: str, binary: str, tmp_
 
 
 def test_a_revoked_token_ends_nothing_but_the_call(binary: str, tmp_path: Path) -> None:
-    server = serve(binary, tmp_path / "data")
-    assert server.process
-    try:
-        with server.memory() as memory:
-            memory.remember("while it holds")
-            server.cli("token", "revoke", "tester")
-            time.sleep(2.5)  # a server looks once a second
-            for _ in range(2):
-                with pytest.raises((DeniedError, ClosedError)):
-                    memory.remember("no longer")
-    finally:
-        server.process.kill()
+    with serve(binary, tmp_path / "data") as server, server.memory() as memory:
+        memory.remember("while it holds")
+        server.cli("token", "revoke", "tester")
+        time.sleep(2.5)  # a server looks once a second
+        for _ in range(2):
+            with pytest.raises((DeniedError, ClosedError)):
+                memory.remember("no longer")
 
 
 def test_read_only_says_so(binary: str, tmp_path: Path) -> None:
