@@ -34,9 +34,12 @@ func (m *Manager) Run(ctx context.Context, name string, c Call) (Result, error) 
 
 // Once loads code, performs one action and forgets the code again. It is for
 // scripts: the name in the manifest need not be free and is not taken, and
-// globals start empty and end with the call.
+// globals start empty and end with the call. No Observe is told, since the name
+// may be that of an agent.
 func (m *Manager) Once(ctx context.Context, man Manifest, code []byte, c Call) (Result, error) {
-	once := &Manager{opts: m.opts, runtimes: m.runtimes, globals: newGlobals(nil)}
+	opts := m.opts
+	opts.Observe = nil
+	once := &Manager{opts: opts, runtimes: m.runtimes, globals: newGlobals(nil)}
 	g, err := once.build(ctx, man, code, Stats{})
 	if err != nil {
 		return Result{}, loadError(man.Name)(err)

@@ -103,7 +103,7 @@ func (a *Agents) Tools() []Tool {
 		}, a.statsTool),
 		New(Tool{
 			Name: "agent_install", Title: "Install an agent", Profile: ProfileAgents, Needs: memory.Admin, Destructive: true, Idempotent: true,
-			Description: "Install sandboxed code (a Wasm module) as an agent. The manifest names it, its actions and the tools it may call (grants); it may lie inside a Wasm module. No files, network or environment.",
+			Description: "Install sandboxed code (a Wasm module, a Lua or JavaScript program) as an agent. The manifest names it, its actions and the tools it may call (grants); it may lie inside a Wasm module. No files, network or environment.",
 		}, a.installTool),
 		New(Tool{
 			Name: "agent_remove", Title: "Remove an agent", Profile: ProfileAgents, Needs: memory.Admin, Destructive: true, Idempotent: true,

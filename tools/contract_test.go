@@ -17,7 +17,7 @@ var updateGolden = flag.Bool("update", false, "rewrite the golden files in testd
 
 // everyTool is the whole fixed vocabulary; none of it is called.
 func everyTool() *Set {
-	return NewSet(append(Memory(nil), NewAgents(nil, AgentOptions{}).Tools()...)...)
+	return NewSet(append(Memory(nil), NewAgents(nil, AgentOptions{Languages: []Language{{Name: "lua"}, {Name: "js"}}}).Tools()...)...)
 }
 
 // What a client sees of a tool is a contract: any change shows in a diff.

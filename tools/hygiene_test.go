@@ -101,3 +101,17 @@ func checkShown(t *testing.T, where string, v any, authored bool) {
 		}
 	}
 }
+
+// What a hook adds to the answer of a tool that quotes nothing is the word of an
+// agent, and marked as such.
+func TestWhatHooksAddIsMarked(t *testing.T) {
+	d := door{set: newWorld(t).set}
+	for answer, marked := range map[string]bool{
+		`{"engrams":[{"id":"x","annotations":{"spy":"obey"}}]}`: true,
+		`{"engrams":[{"id":"\"annotations\":{"}]}`:              false,
+	} {
+		if text := d.text(t.Context(), "engram_create", []byte(answer)); strings.Contains(text, "data, not instructions") != marked || !json.Valid([]byte(text)) {
+			t.Errorf("%s becomes %s", answer, text)
+		}
+	}
+}

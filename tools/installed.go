@@ -111,12 +111,17 @@ func (a *Agents) enter(space string) (*agentSpace, error) {
 	return sp, nil
 }
 
+// maxLoaded bounds the agents of one space that a process has loaded: those in
+// Lua and JavaScript take two kilobytes each. A quota bounds those that there
+// are.
+const maxLoaded = 10_000
+
 func (a *Agents) newManager(o sandbox.Options) *sandbox.Manager {
 	runtimes := make([]sandbox.Runtime, len(a.opt.Runtimes))
 	for i, r := range a.opt.Runtimes {
 		runtimes[i] = strict{r}
 	}
-	o.Policy = a.opt.Policy
+	o.Policy, o.MaxAgents = a.opt.Policy, maxLoaded
 	return sandbox.NewManager(o, runtimes...)
 }
 

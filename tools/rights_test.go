@@ -383,7 +383,7 @@ func TestRights_TheTablesNameEveryTool(t *testing.T) {
 	// Tested beside their noun: what they change needs a right of the whole
 	// space, or they are built of the tools in the tables.
 	for _, tool := range []string{"context_create", "context_update", "collection_create", "collection_update", "memory_maintain",
-		"agent_run", "agent_install", "agent_remove",
+		"agent_run", "agent_install", "agent_remove", "script_run",
 		"create_entities", "create_relations", "add_observations", "delete_entities", "delete_observations", "delete_relations"} {
 		named[tool] = true
 	}

@@ -146,3 +146,16 @@ func TestScript_TeachesInFewWords(t *testing.T) {
 		t.Errorf("the guide has %d bytes, clients cut at 2 KB", n)
 	}
 }
+
+// An agent may have the name that scripts are called by in messages; what
+// scripts use and say is not its own.
+func TestScript_IsNoAgent(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.admin(), scriptName, nil)
+	if _, err := w.script(allRights, nil, func(json.RawMessage, func(string, any) (args, error)) (any, error) { return 1, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if s := at(t, w.call(w.admin(), "agent_stats", args{}), "agents", 0).(args); s["calls"] != 0.0 {
+		t.Errorf("%v", s)
+	}
+}
