@@ -358,10 +358,14 @@ func TestHooks_ABatchIsOneCall(t *testing.T) {
 func TestHooks_AreNotToldOfTheirOwnAgent(t *testing.T) {
 	w := newWorld(t)
 	ran := map[string]int{}
+	var told error // the first that went wrong
 	chatty := func(name string) map[string]act {
 		return map[string]act{"after:engram_create": func(_ args, call func(string, any) (args, error)) (any, error) {
 			ran[name]++
 			_, err := call("engram_create", args{"content": fmt.Sprint(name, " heard of something ", ran[name])})
+			if told == nil {
+				told = err
+			}
 			return nil, err
 		}}
 	}
@@ -395,6 +399,9 @@ func TestHooks_AreNotToldOfTheirOwnAgent(t *testing.T) {
 	}
 	if w.digest() != before {
 		t.Error("something was written")
+	}
+	if told == nil || !strings.Contains(told.Error(), "hooks nest 3 deep") {
+		t.Errorf("the innermost is told %v", told)
 	}
 }
 
@@ -558,6 +565,13 @@ func TestHooks_ActAsTheirAgent(t *testing.T) {
 	if text, kind := w.refused(bob, "engram_update", args{"id": id, "content": "moved"}); kind != "denied" {
 		t.Error(kind, text)
 	}
+	// An agent that may do less than the hook does not take anything from it.
+	w.rt.acts["go"] = func(_ json.RawMessage, call func(string, any) (args, error)) (any, error) {
+		return call("engram_create", args{"content": "by an agent that may only create"})
+	}
+	w.install(ctx, "writer", args{"grants": []string{"engram_create"}})
+	w.run(bob, "writer", nil)
+
 	// A read-only caller's call lets it write, since it writes as itself.
 	w.wired("log", args{"on_failure": "fail"}, map[string]act{"after:engram_search": func(_ args, call func(string, any) (args, error)) (any, error) {
 		_, err := call("engram_create", args{"content": "somebody searched"})

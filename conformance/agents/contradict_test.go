@@ -1,11 +1,14 @@
 package agents
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	"engram-mcp/conformance/binary"
 )
 
 // A change is a fact that was updated, and what asks for it. # is a subject.
@@ -283,6 +286,21 @@ func TestContradict_SaysWhichHolds(t *testing.T) {
 		ids := w.create(object{"content": old, "valid_from": "2024-01-01"}, object{"content": now, "valid_from": "2024-06-01"})
 		if links := w.links(ids[1], "supersedes"); len(links) != 1 {
 			t.Errorf("within a batch: %v", links)
+		}
+		w.call("engram_forget", object{"ids": ids})
+
+		// What an agent says does not supersede what a user said.
+		out, err := binary.Command(t, w.data, "call", "engram_create", `{"content": "`+old+`", "valid_from": "2024-01-01"}`).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told struct{ Engrams []struct{ ID string } }
+		if err := json.Unmarshal(out, &told); err != nil {
+			t.Fatal(err)
+		}
+		user, agent := told.Engrams[0].ID, w.create(object{"content": now, "valid_from": "2024-06-01"})[0]
+		if len(w.links(agent, "contradicts")) != 1 || len(w.links(agent, "supersedes")) != 0 || w.get(user)[0]["valid_to"] != nil {
+			t.Errorf("an agent against a user: %v, %v", w.get(agent), w.get(user))
 		}
 	})
 }

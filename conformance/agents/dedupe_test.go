@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // statements are what is said more than once, each with others that are nearly
@@ -18,7 +20,7 @@ var statements = []struct {
 	{"Wen walks a stretch of the Camino every spring", []string{"Wen walks a stretch of the Camino every autumn", "Wen walks a stretch of the Danube every spring"}},
 	{"The backups are copied to the vault in Zurich every Sunday night", []string{"The backups are copied to the vault in Geneva every Sunday night", "The backups are copied to the vault in Zurich every Monday night"}},
 	{"Priya approves invoices below 1,500 euros without asking", []string{"Priya approves invoices below 2,500 euros without asking", "Priya approves invoices below 1,500 dollars without asking", "Priya approves invoices below 1,500 euros"}},
-	{"Customers complained about slow downloads during the migration", []string{"Customers complained about slow uploads during the migration", "Customers complained about slow downloads before the migration"}},
+	{"Customers complained about slow downloads during the migration", []string{"Customers complained about slow uploads during the migration", "Customers complained about slow downloads before the migration", "Customers complained about slow downloads during the migration of 2023"}},
 	{"We decided to postpone the launch of Juniper until the audit is finished", []string{"We decided to postpone the launch of Bluebell until the audit is finished", "We decided to announce the launch of Juniper once the audit is finished"}},
 	{"Otis keeps the spare keys of the cabin in the blue toolbox", []string{"Otis keeps the spare keys of the cabin in the red toolbox", "Otis keeps the spare keys of the boat in the blue toolbox"}},
 	{"The garden needs watering twice a week in summer", []string{"The garden needs watering thrice a week in summer", "The garden needs weeding twice a week in summer"}},
@@ -106,7 +108,14 @@ func TestDedupe_LinksWhatSaysTheSame(t *testing.T) {
 // no near-duplicate but the same one.
 func TestDedupe_WithinABatch(t *testing.T) {
 	each(t, "dedupe", nil, func(t *testing.T, w *world) {
-		ids := w.create(object{"content": "The garden needs watering twice a week"}, object{"content": "Otis keeps the keys of the cabin"}, object{"content": "the garden needs watering, twice a week!"})
+		answer := w.call("engram_create", object{"engrams": []object{
+			{"content": "The garden needs watering twice a week"}, {"content": "Otis keeps the keys of the cabin"}, {"content": "the garden needs watering, twice a week!"},
+		}})
+		ids := idsOf(answer["engrams"])
+		want := object{"dedupe": object{"near_duplicates": []any{object{"id": ids[2], "of": ids[0], "weight": 1.0}}}}
+		if diff := cmp.Diff(want, answer["annotations"]); diff != "" {
+			t.Error(diff)
+		}
 		if got := w.links(ids[2], "near_duplicate"); len(got) != 1 || got[ids[0]] != 1 {
 			t.Errorf("%v is linked to %v", ids, got)
 		}

@@ -85,6 +85,40 @@ func TestDigest_TellsWhatItWasAbout(t *testing.T) {
 	})
 }
 
+// Of the 72 conversations of the quality set it quotes what is asked for later
+// more often than a turn taken by chance would be.
+func TestDigest_QuotesWhatIsAskedFor(t *testing.T) {
+	talks, order := map[string][]qualityEngram{}, []string{}
+	asked, all := 0.0, 0.0
+	for _, e := range qualitySet(t, "talk") {
+		if talks[e.Context] == nil {
+			order = append(order, e.Context)
+		}
+		talks[e.Context] = append(talks[e.Context], e)
+		if all++; e.gold {
+			asked++
+		}
+	}
+	each(t, "digest", nil, func(t *testing.T, w *world) {
+		var quoted, gold float64
+		for _, context := range order {
+			var turns []object
+			for _, e := range talks[context] {
+				turns = append(turns, object{"content": e.Content, "source": e.Source, "context": context, "valid_from": e.ValidFrom})
+			}
+			ids := w.create(turns...)
+			d := w.run("write", object{"context": context, "sentences": 5})["digests"].([]any)[0].(object)
+			for id := range w.links(d["id"].(string), "summarizes") {
+				if quoted++; talks[context][slices.Index(ids, id)].gold {
+					gold++
+				}
+			}
+		}
+		t.Logf("asked for: %.3f of all turns, %.3f of those quoted", asked/all, gold/quoted)
+		gate(t, "gained", gold/quoted/(asked/all), 2)
+	})
+}
+
 func TestDigest_IsKeptUpToDate(t *testing.T) {
 	each(t, "digest", nil, func(t *testing.T, w *world) {
 		turns, _ := talk(1, 4)

@@ -289,12 +289,12 @@ func TestRedact_LooksEverywhere(t *testing.T) {
 	each(t, "redact", nil, func(t *testing.T, w *world) {
 		id := w.create(object{
 			"content": "Ada moved", "source": "ada@example.com", "tags": []string{"+49 30 1234567"}, "valid_from": "2024-05-07T10:00:00Z",
-			"metadata": object{"password": "hunter2", "deep": []any{object{"card": 4111111111111111, "n": 42, "at": 1.50}}, "bob@example.com": 1, "api_key": nil},
+			"metadata": object{"password": "hunter2", "deep": []any{object{"card": 4111111111111111, "n": 42, "at": 1.50}}, "bob@example.com": 1, "api_key": nil, "from": "bob@example.com", "kind": "ask bob@example.com"},
 		})[0]
 		e := w.get(id)[0]
 		got := fmt.Sprint(e["content"], e["source"], e["tags"], e["metadata"], e["valid_from"])
 		want := fmt.Sprint("Ada moved", "[e-mail address removed]", []any{"[phone number removed]"},
-			object{"password": "[password removed]", "deep": []any{object{"card": "[card number removed]", "n": 42, "at": 1.5}}, "[e-mail address removed]": 1, "api_key": nil}, "2024-05-07T10:00:00Z")
+			object{"password": "[password removed]", "deep": []any{object{"card": "[card number removed]", "n": 42, "at": 1.5}}, "[e-mail address removed]": 1, "api_key": nil, "from": "[e-mail address removed]", "kind": "ask [e-mail address removed]"}, "2024-05-07T10:00:00Z")
 		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -31,45 +31,53 @@ type object = map[string]any
 
 // A world is a memory with one agent in it.
 type world struct {
-	t      testing.TB
-	agent  string
-	server *binary.Stdio
-	calls  int
+	t        testing.TB
+	language string
+	agent    string
+	data     string
+	server   *binary.Stdio
+	calls    int
 }
 
 // newWorld installs an agent, with some of its config changed and with flags of
 // agent install.
 func newWorld(t testing.TB, language, agent string, config object, flags ...string) *world {
 	t.Helper()
-	data, dir := t.TempDir(), t.TempDir()
-	source := filepath.Join("..", "..", "examples", "agents", language, agent)
-	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
-		t.Fatal(err)
+	w := &world{t: t, language: language, agent: agent, data: t.TempDir()}
+	w.install(agent, config, flags...)
+	w.server = binary.Start(t, w.data, "--tools", "all,compat", "--durability", "normal")
+	w.server.Begin(t)
+	return w
+}
+
+// install installs an agent in the language of the world.
+func (w *world) install(agent string, config object, flags ...string) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "examples", "agents", w.language, agent))); err != nil {
+		w.t.Fatal(err)
 	}
 	path := filepath.Join(dir, "agent.json")
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	var manifest object
 	if err := json.Unmarshal(raw, &manifest); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	for key, value := range config {
 		manifest["config"].(object)[key] = value
 	}
 	if raw, err = json.Marshal(manifest); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if out, err := binary.Command(t, data, append([]string{"agent", "install", dir}, flags...)...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if out, err := binary.Command(w.t, w.data, append([]string{"agent", "install", dir}, flags...)...).CombinedOutput(); err != nil {
+		w.t.Fatalf("%v\n%s", err, out)
 	}
-	w := &world{t: t, agent: agent, server: binary.Start(t, data, "--tools", "all,compat", "--durability", "normal")}
-	w.server.Begin(t)
-	return w
 }
 
 // try calls a tool, which may fail; the error is its text.
@@ -159,8 +167,10 @@ func idsOf(list any) []string {
 
 // A qualityEngram is an engram of the set with which retrieval is measured.
 type qualityEngram struct {
-	Content, Source, Context, Kind string
-	ValidFrom                      string `json:"valid_from"`
+	Key, Content, Source, Context, Kind string
+	ValidFrom                           string `json:"valid_from"`
+
+	gold bool // it answers a question of the set
 }
 
 // qualitySet reads the engrams of a half of that set.
@@ -170,14 +180,24 @@ func qualitySet(t *testing.T, half string) (list []qualityEngram) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gold := map[string]bool{}
 	for line := range bytes.Lines(raw) {
-		var l struct{ Engram *qualityEngram }
+		var l struct {
+			Engram *qualityEngram
+			Gold   []string
+		}
 		if err := json.Unmarshal(line, &l); err != nil {
 			t.Fatal(err)
 		}
 		if l.Engram != nil {
 			list = append(list, *l.Engram)
 		}
+		for _, key := range l.Gold {
+			gold[key] = true
+		}
+	}
+	for i := range list {
+		list[i].gold = gold[list[i].Key]
 	}
 	return list
 }

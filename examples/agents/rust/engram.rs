@@ -363,20 +363,15 @@ pub fn give(result: Json) -> Result<Json> {
 
 /// A JSON value. Numbers keep their text and objects their order, so that what
 /// is only passed on stays as it was.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json {
+    #[default]
     Null,
     Bool(bool),
     Number(String),
     Text(String),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
-}
-
-impl Default for Json {
-    fn default() -> Json {
-        Json::Null
-    }
 }
 
 static NULL: Json = Json::Null;
@@ -546,7 +541,7 @@ impl From<i64> for Json {
 impl From<f64> for Json {
     fn from(x: f64) -> Json {
         let scaled = x.abs() * 1e9 + 0.5;
-        if !(scaled < 1e18) {
+        if scaled.is_nan() || scaled >= 1e18 {
             return Json::Null;
         }
         let (whole, part) = (scaled as u64 / 1_000_000_000, scaled as u64 % 1_000_000_000);
@@ -558,7 +553,7 @@ impl From<f64> for Json {
 /// Reads a JSON number. The standard library's way is exact for more digits and
 /// brings 20 KB of tables.
 fn number(text: &str) -> f64 {
-    let (mantissa, exponent) = text.split_once(|c| c == 'e' || c == 'E').unwrap_or((text, "0"));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let mut power: i32 = exponent.trim_start_matches('+').parse().unwrap_or(0);
     let (mut n, mut point) = (0u64, false);
     for b in mantissa.bytes() {

@@ -106,7 +106,7 @@ end
 local function turn(line)
   if string.find(line, "^%s") then return nil end
   local time, rest = stamp((string.gsub(string.gsub(trim(line), "^[-] ", ""), "^> ", "")))
-  local name, words = string.match(rest, "^%*?%*?([^:]*):(.*)")
+  local name, words = string.match(string.gsub(rest, "^%*%*", ""), "^([^:]*):(.*)")
   if not name then return nil end
   name, words = trim((string.gsub(name, "%*%*$", ""))), trim((string.gsub(words, "^%*%*", "")))
   local _, blanks = string.gsub(name, "%s+", "")

@@ -154,7 +154,7 @@ impl Claim {
                 let (a, b) = (&self.value[1..], &other.value[1..]);
                 self.value[0] != other.value[0] && (a.is_empty() || b.is_empty() || a == b)
             }
-            Sort::Other => ONE_OF.iter().any(|h| self.attribute.split(' ').last() == Some(*h)),
+            Sort::Other => ONE_OF.iter().any(|h| self.attribute.rsplit(' ').next() == Some(*h)),
             Sort::Name if self.attribute.ends_with("place") => wide(&self.value) == wide(&other.value),
             // "The car is Swedish" and "The car is Ben's" may both be true.
             Sort::Name => !self.attribute.ends_with(" is"),

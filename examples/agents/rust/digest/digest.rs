@@ -4,9 +4,9 @@
 //! "id", "state"}]}, where state is new, changed, same or empty. Without a
 //! context it does so for every context of the newest engrams.
 //!
-//! The sentences are those whose words are the most frequent in the context;
-//! what has been picked counts less from then on, so that they tell different
-//! things (SumBasic). The summary is an engram of kind digest in the same
+//! The sentences are those whose words come up most in the context, but not
+//! everywhere; what has been picked counts less from then on, so that they tell
+//! different things (after SumBasic). The summary is an engram of kind digest in the same
 //! context, so that it is read by nobody who may not read the context, and is
 //! linked `summarizes` to the engrams it quotes. Engrams in collections are left
 //! out, because others may read those. The agent's globals keep what each
@@ -27,7 +27,7 @@ actions! { tool_write => write }
 const MOST: usize = 2000;
 
 fn write(params: Json) -> Result<Json> {
-    let count = params["sentences"].number().or(engram::config("sentences").number()).unwrap_or(5.0).max(1.0).min(50.0) as usize;
+    let count = params["sentences"].number().or(engram::config("sentences").number()).unwrap_or(5.0).clamp(1.0, 50.0) as usize;
     let mut kept = engram::globals()?;
     let contexts = match params["context"].as_str() {
         "" => recent()?,
@@ -148,20 +148,25 @@ fn pick(sources: &[Engram], count: usize) -> Vec<(usize, String)> {
                     told.push(n);
                 }
             }
-            // A question, an exclamation or half a sentence says little.
-            if (3..=40).contains(&told.len()) && !s.ends_with('?') && s.len() <= 400 {
+            // A question or half a sentence says little, and what was said in the
+            // same words before is a phrase.
+            let text = s.trim_start_matches(|c: char| "-*#> ".contains(c));
+            if (3..=40).contains(&told.len()) && !s.ends_with('?') && s.len() <= 400 && !all.iter().any(|a| a.1 == text) {
                 told.iter().for_each(|n| share[*n] += 1.0);
-                all.push((i, s.trim_start_matches(|c: char| "-*#> ".contains(c)).to_string(), told));
+                all.push((i, text.to_string(), told));
             }
         }
     }
     let mut picked: Vec<usize> = Vec::new();
+    // Words that are everywhere tell nothing of what is said here.
+    let common = all.len() as f64 / 20.0;
+    share.iter_mut().filter(|p| **p > common.max(6.0)).for_each(|p| *p = 0.0);
     let total: f64 = share.iter().sum();
     share.iter_mut().for_each(|p| *p /= total.max(1.0));
     while picked.len() < count {
         let mut best: Option<(f64, usize)> = None;
         for (i, (_, _, told)) in all.iter().enumerate() {
-            let worth = told.iter().map(|n| share[*n]).sum::<f64>() / (told.len() as f64 + 3.0);
+            let worth = told.iter().map(|n| share[*n]).sum::<f64>() / (told.len() as f64 + 6.0);
             if !picked.contains(&i) && best.map_or(true, |(b, _)| worth > b) {
                 best = Some((worth, i));
             }

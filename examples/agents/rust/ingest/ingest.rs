@@ -196,7 +196,7 @@ fn stamp(line: &str) -> (String, &str) {
     if time.is_empty() {
         return (time, line);
     }
-    let rest = inner[len..].trim_start_matches(|c| c == ']' || c == ')');
+    let rest = inner[len..].trim_start_matches([']', ')']);
     (time, rest.trim_start_matches(|c: char| " -–,|".contains(c)))
 }
 

@@ -31,17 +31,28 @@ const KINDS: &[(&str, &str)] = &[
     ("ip", "IP address"),
 ];
 
-/// Members that hold ids and times, which only look like something else.
+/// Where in the arguments of a call a value stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// Among the arguments that the tool knows.
+    Known,
+    /// In a name that others use for the same thing.
+    Name,
+    /// In metadata, where members have any meaning.
+    Free,
+}
+
+/// Known members that hold ids and times, which only look like something else.
 const PLAIN: &[&str] = &["id", "ids", "to", "from", "valid_from", "valid_to"];
 
-/// Members that name what others name the same way.
+/// Known members that name what others name the same way.
 const NAMES: &[&str] = &["context", "collections", "kind", "relation", "relationType", "entityType", "entityName"];
 
 fn mask(mut params: Json) -> Result<Json> {
     let mut args = params.take("args");
     let entities = params["tool"].as_str() == "create_entities"; // whose names are contexts
     let mut search = Search { kinds: wanted()?, entities, found: Vec::new(), named: Vec::new() };
-    search.json(&mut args, "", false);
+    search.json(&mut args, "", Place::Known);
     let refused = if engram::config("mode").as_str() == "refuse" { &search.found } else { &search.named };
     if let Some(first) = refused.first() {
         let what = called(first);
@@ -80,29 +91,34 @@ struct Search {
 }
 
 impl Search {
-    /// Looks through a value that is a member under that key, within a name or
-    /// not, and takes out what it finds.
-    fn json(&mut self, value: &mut Json, key: &str, named: bool) {
-        let named = named || NAMES.contains(&key) || self.entities && key == "name";
+    /// Looks through the value of a member, and takes out what it finds.
+    fn json(&mut self, value: &mut Json, key: &str, place: Place) {
         match value {
             Json::Text(s) => {
-                if let Some(clean) = self.text(s, key, named) {
+                if let Some(clean) = self.text(s, key, place) {
                     *s = clean;
                 }
             }
             Json::Number(n) => {
-                if let Some(clean) = self.text(&n.clone(), key, named) {
+                if let Some(clean) = self.text(&n.clone(), key, place) {
                     *value = Json::Text(clean);
                 }
             }
-            Json::List(list) => list.iter_mut().for_each(|v| self.json(v, key, named)),
+            Json::List(list) => list.iter_mut().for_each(|v| self.json(v, key, place)),
             Json::Object(members) => {
                 for (k, v) in members {
-                    if PLAIN.contains(&k.as_str()) {
+                    let known = place == Place::Known;
+                    if known && PLAIN.contains(&k.as_str()) {
                         continue;
                     }
-                    self.json(v, k, named);
-                    if let Some(clean) = self.text(&k.clone(), "", named) {
+                    let within = match k.as_str() {
+                        "metadata" if known => Place::Free,
+                        "name" if known && self.entities => Place::Name,
+                        k if known && NAMES.contains(&k) => Place::Name,
+                        _ => place,
+                    };
+                    self.json(v, k, within);
+                    if let Some(clean) = self.text(&k.clone(), "", place) {
                         *k = clean;
                     }
                 }
@@ -112,7 +128,7 @@ impl Search {
     }
 
     /// The text without what was found in it, or None if that is nothing.
-    fn text(&mut self, text: &str, key: &str, named: bool) -> Option<String> {
+    fn text(&mut self, text: &str, key: &str, place: Place) -> Option<String> {
         let mut spans = Vec::new();
         if let Some(kind) = labelled(key).filter(|l| secret(text.as_bytes(), l, b':', true)).map(|l| l.kind) {
             spans.push(Span { start: 0, end: text.len(), kind });
@@ -129,7 +145,7 @@ impl Search {
             clean += &format!("[{} removed]", called(s.kind));
             done = (s.end..).find(|i| text.is_char_boundary(*i)).unwrap_or(s.end);
             self.found.push(s.kind);
-            if named {
+            if place == Place::Name {
                 self.named.push(s.kind);
             }
         }
@@ -161,7 +177,10 @@ fn find(t: &[u8], spans: &mut Vec<Span>) {
 }
 
 /// What may begin at a place, the surest first.
-const DETECTORS: &[fn(&[u8], usize) -> Option<Span>] = &[private_key, jwt, provider_key, bot_token, url_password, bearer, assigned, iban, card, ssn, ip, email, phone];
+const DETECTORS: &[Detector] = &[private_key, jwt, provider_key, bot_token, url_password, bearer, assigned, iban, card, ssn, ip, email, phone];
+
+/// Finds what it knows at a place in a text, and nowhere else.
+type Detector = fn(&[u8], usize) -> Option<Span>;
 
 fn word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80
@@ -222,14 +241,15 @@ fn jwt(t: &[u8], at: usize) -> Option<Span> {
 }
 
 /// The kinds of letters of a provider's keys.
-const ALNUM: fn(u8) -> bool = |b| b.is_ascii_alphanumeric();
-const UPPER: fn(u8) -> bool = |b| b.is_ascii_uppercase() || b.is_ascii_digit();
-const HEX: fn(u8) -> bool = |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-const URL: fn(u8) -> bool = base64url;
-const DOTTED: fn(u8) -> bool = |b| base64url(b) || b == b'.';
+type Letters = fn(u8) -> bool;
+const ALNUM: Letters = |b| b.is_ascii_alphanumeric();
+const UPPER: Letters = |b| b.is_ascii_uppercase() || b.is_ascii_digit();
+const HEX: Letters = |b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+const URL: Letters = base64url;
+const DOTTED: Letters = |b| base64url(b) || b == b'.';
 
 /// How keys begin, the least and the most letters that follow, and which.
-const PROVIDERS: &[(&str, usize, usize, fn(u8) -> bool)] = &[
+const PROVIDERS: &[(&str, usize, usize, Letters)] = &[
     ("AKIA", 16, 16, UPPER), ("ASIA", 16, 16, UPPER), ("ABIA", 16, 16, UPPER),
     ("ghp_", 36, 255, ALNUM), ("gho_", 36, 255, ALNUM), ("ghu_", 36, 255, ALNUM), ("ghs_", 36, 255, ALNUM), ("ghr_", 36, 255, ALNUM),
     ("github_pat_", 40, 255, URL), ("glpat-", 20, 255, URL), ("glsa_", 32, 255, URL),
@@ -254,7 +274,7 @@ fn provider_key(t: &[u8], at: usize) -> Option<Span> {
         let body = &t[from..from + n];
         let random = body.iter().any(u8::is_ascii_digit) || body.iter().any(u8::is_ascii_uppercase);
         let whole = n >= *least && n <= *most && !word(get(t, from + n)) && random;
-        whole.then(|| Span { start: at, end: from + n, kind: "key" })
+        whole.then_some(Span { start: at, end: from + n, kind: "key" })
     })
 }
 
@@ -265,7 +285,7 @@ fn bot_token(t: &[u8], at: usize) -> Option<Span> {
         return None;
     }
     let n = run(t, at + id + 1, base64url);
-    (n == 35).then(|| Span { start: at, end: at + id + 36, kind: "token" })
+    (n == 35).then_some(Span { start: at, end: at + id + 36, kind: "token" })
 }
 
 /// The password in scheme://user:password@host.
@@ -279,7 +299,7 @@ fn url_password(t: &[u8], at: usize) -> Option<Span> {
     let end = (colon + 1).min(t.len());
     let n = run(t, end, |b| !b.is_ascii_whitespace() && !b"@\"'<>".contains(&b));
     let named = get(t, colon) == b':' && get(t, end + n) == b'@' && !placeholder(&t[end..end + n]);
-    (named && n > 0).then(|| Span { start: end, end: end + n, kind: "password" })
+    (named && n > 0).then_some(Span { start: end, end: end + n, kind: "password" })
 }
 
 fn bearer(t: &[u8], at: usize) -> Option<Span> {
@@ -289,7 +309,7 @@ fn bearer(t: &[u8], at: usize) -> Option<Span> {
     let n = n - t[from..from + n].iter().rev().take_while(|b| **b == b'.').count();
     let body = &t[from..from + n];
     let random = body.iter().any(u8::is_ascii_digit) || body.iter().any(u8::is_ascii_uppercase) && body.iter().any(u8::is_ascii_lowercase);
-    (n >= 16 && random).then(|| Span { start: from, end: from + n, kind: "token" })
+    (n >= 16 && random).then_some(Span { start: from, end: from + n, kind: "token" })
 }
 
 // ---- Passwords by what they are called ----
@@ -350,7 +370,7 @@ fn assigned(t: &[u8], at: usize) -> Option<Span> {
     let n = if quoted { n } else { unquoted(&t[start..start + n]) };
     let value = &t[start.min(t.len())..start + n];
     let sign = if sign == b'=' || sign == b':' { sign } else { b' ' };
-    secret(value, l, sign, quoted).then(|| Span { start, end: start + n, kind: l.kind })
+    secret(value, l, sign, quoted).then_some(Span { start, end: start + n, kind: l.kind })
 }
 
 /// How long a value without quotes is: up to the next field of a form, and
@@ -440,7 +460,7 @@ fn card(t: &[u8], at: usize) -> Option<Span> {
         _ => false,
     };
     let sum: usize = d.iter().rev().enumerate().map(|(i, b)| match (b - b'0') as usize * (1 + i % 2) { n if n > 9 => n - 9, n => n }).sum();
-    (grouped && issued && sum % 10 == 0).then(|| Span { start: at, end, kind: "card" })
+    (grouped && issued && sum % 10 == 0).then_some(Span { start: at, end, kind: "card" })
 }
 
 /// Countries and the lengths of their account numbers.
@@ -466,13 +486,13 @@ fn iban(t: &[u8], at: usize) -> Option<Span> {
         b'0'..=b'9' => (rest * 10 + (b - b'0') as u32) % 97,
         _ => (rest * 100 + (b - b'A') as u32 + 10) % 97,
     });
-    (rest == 1 && !word(get(t, end))).then(|| Span { start: at, end, kind: "iban" })
+    (rest == 1 && !word(get(t, end))).then_some(Span { start: at, end, kind: "iban" })
 }
 
 fn ssn(t: &[u8], at: usize) -> Option<Span> {
     let (d, groups, end) = digits(t, at, b"-")?;
     let issued = groups == [3, 2, 4] && !starts(&d, 0, "000") && !starts(&d, 0, "666") && d[0] != b'9' && &d[3..5] != b"00" && &d[5..] != b"0000";
-    issued.then(|| Span { start: at, end, kind: "ssn" })
+    issued.then_some(Span { start: at, end, kind: "ssn" })
 }
 
 // ---- Addresses ----
@@ -487,7 +507,7 @@ fn ip(t: &[u8], at: usize) -> Option<Span> {
     let short = groups.iter().filter(|g| g.is_empty()).count() == 1;
     let v6 = (groups.len() == 8 && !short || groups.len() >= 4 && groups.len() < 8 && short) && groups.iter().all(|g| g.len() <= 4 && !g.contains('.'));
     let free = at == 0 || !b".-/v:".contains(&t[at - 1]);
-    (free && (v4 || v6) && !word(get(t, end))).then(|| Span { start: at, end, kind: "ip" })
+    (free && (v4 || v6) && !word(get(t, end))).then_some(Span { start: at, end, kind: "ip" })
 }
 
 fn email(t: &[u8], at: usize) -> Option<Span> {
@@ -501,7 +521,7 @@ fn email(t: &[u8], at: usize) -> Option<Span> {
     let dot = t[domain..end].iter().rposition(|b| *b == b'.').filter(|d| *d > 0)?;
     let last = &t[domain + dot + 1..end];
     let file = [&b"png"[..], b"jpg", b"jpeg", b"gif", b"svg", b"webp"].contains(&last);
-    (last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic) && !file).then(|| Span { start: at, end, kind: "email" })
+    (last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic) && !file).then_some(Span { start: at, end, kind: "email" })
 }
 
 fn phone(t: &[u8], at: usize) -> Option<Span> {
@@ -543,7 +563,7 @@ fn phone(t: &[u8], at: usize) -> Option<Span> {
         _ if t[first] == b'0' => national(&groups, total) && get(t, first + 1) != b'0' || starts(t, first, "00") && get(t, first + 2) != b'0' && groups.len() > 1 && (11..=15).contains(&total),
         _ => groups == [3, 3, 4] && b"23456789".contains(&t[first]) || groups == [1, 3, 3, 4] && t[first] == b'1',
     };
-    whole.then(|| Span { start: at, end, kind: "phone" })
+    whole.then_some(Span { start: at, end, kind: "phone" })
 }
 
 /// The groups of a number as it is dialled within a country that puts 0 first.
