@@ -24,10 +24,10 @@ local KINDS = {
   ip = "IP address",
 }
 
--- Members that hold ids and times, which only look like something else.
+-- Known members that hold ids and times, which only look like something else.
 local PLAIN = set "id ids to from valid_from valid_to"
 
--- Members that name what others name the same way.
+-- Known members that name what others name the same way.
 local NAMES = set "context collections kind relation relationType entityType entityName"
 
 -- No secret is longer. Detectors look no further, so that the work grows with
@@ -430,10 +430,14 @@ local function spans(t)
   return list
 end
 
+-- Values stand in a place: "known" among the arguments that the tool knows,
+-- "name" in a name that others use for the same thing, "free" in metadata, where
+-- members have any meaning. A job has the kinds that are wanted, and keeps those
+-- that were found, in anything and in names.
+
 -- A text that is a member under that key, without what was found in it; nil if
--- that is nothing. job has the kinds that are wanted, and keeps those that were
--- found, in anything and in names.
-local function clean(text, key, in_name, job)
+-- that is nothing.
+local function clean(job, text, key, place)
   local label = labelled(key)
   local whole = label and secret(text, label, ":", true)
   local parts, done = {}, 1
@@ -442,30 +446,36 @@ local function clean(text, key, in_name, job)
       parts[#parts + 1] = sub(text, done, s.from - 1) .. "[" .. KINDS[s.kind] .. " removed]"
       done = match(text, "^[\x80-\xbf]*()", s.after) -- whole letters
       table.insert(job.found, s.kind)
-      if in_name then table.insert(job.named, s.kind) end
+      if place == "name" then table.insert(job.named, s.kind) end
     end
   end
   if #parts > 0 then return table.concat(parts) .. sub(text, done) end
 end
 
+-- The place of a member of an object that stands in a place.
+local function within(job, key, place)
+  if place ~= "known" then return place end
+  if key == "metadata" then return "free" end
+  return (NAMES[key] or job.entities and key == "name") and "name" or "known"
+end
+
 -- A value that is a member under that key, without what was found in it.
-local function search(value, key, in_name, job)
-  in_name = in_name or NAMES[key] or job.entities and key == "name"
-  if type(value) == "string" then return clean(value, key, in_name, job) or value end
-  if type(value) == "number" then return clean(tostring(value), key, in_name, job) or value end
+local function search(job, value, key, place)
+  if type(value) == "string" then return clean(job, value, key, place) or value end
+  if type(value) == "number" then return clean(job, tostring(value), key, place) or value end
   if type(value) ~= "table" then return value end
   if #value > 0 then
-    for i, item in ipairs(value) do value[i] = search(item, key, in_name, job) end
+    for i, item in ipairs(value) do value[i] = search(job, item, key, place) end
     return value
   end
   local keys = {}
   for k in pairs(value) do keys[#keys + 1] = k end
   table.sort(keys)
   for _, k in ipairs(keys) do
-    if not PLAIN[k] then
-      local member = search(value[k], k, in_name, job)
+    if place ~= "known" or not PLAIN[k] then
+      local member = search(job, value[k], k, within(job, k, place))
       value[k] = nil
-      value[clean(k, "", in_name, job) or k] = member
+      value[clean(job, k, "", place) or k] = member
     end
   end
   return value
@@ -486,7 +496,7 @@ end
 function tool_mask(params)
   -- The names of entities are contexts.
   local job = { kinds = wanted(), found = {}, named = {}, entities = params.tool == "create_entities" }
-  local args = search(params.args, "", false, job)
+  local args = search(job, params.args, "", "known")
   local refused = config.mode == "refuse" and job.found or job.named
   if #refused > 0 then
     local what = KINDS[refused[1]]
