@@ -59,9 +59,16 @@ local function private_key(t, at, near)
   return at, (last or #t) + 1, "private_key" -- without an end it was cut off
 end
 
-local function jwt(t, at)
-  local header, payload, signature, after = match(sub(t, at, at + 3 * LONGEST), "^(eyJ[%w_-]*)%.([%w_-]*)%.([%w_-]*)()")
-  if header and #header >= 10 and #payload >= 10 and #signature >= 10 then return at, at + after - 1, "token" end
+local function jwt(t, at, near)
+  if sub(near, 1, 3) ~= "eyJ" then return nil end
+  local i = at
+  for n = 1, 3 do
+    local part = match(ahead(t, i), "^[%w_-]*")
+    i = i + #part
+    if #part < 10 or n < 3 and sub(t, i, i) ~= "." then return nil end
+    if n < 3 then i = i + 1 end
+  end
+  return at, i, "token"
 end
 
 -- How the keys of providers begin, and the least and the most letters that
@@ -126,10 +133,12 @@ local function url_password(t, at, near)
   local user = match(near, "^[%w+-]+://()")
   if not user then return nil end
   user = at + user - 1
-  local from, password = match(sub(t, user, user + 2 * LONGEST), "^[^%s:/@?#]*:()([^%s@\"'<>]+)@")
-  if not password or placeholder(password) then return nil end
-  from = user + from - 1
-  return from, from + #password, "password"
+  local name = match(ahead(t, user), "^[^%s:/@?#]*:")
+  if not name then return nil end
+  local from = user + #name
+  local password = match(ahead(t, from), "^[^%s@\"'<>]*")
+  local after = from + #password
+  if after > from and sub(t, after, after) == "@" and not placeholder(password) then return from, after, "password" end
 end
 
 local function bearer(t, at, near)
@@ -220,12 +229,12 @@ local function alone(t, at, after)
     and not word_at(t, after) and not find(t, NEXT_WORD, after)
 end
 
--- Digits that may have one separator between any two groups of them, from a
--- place on: all of them, the lengths of the groups, and the place after them.
-local function digits(t, at, separators)
+-- Digits in groups with a blank or - between them, from a place on: all of them,
+-- the lengths of the groups, and the place after them.
+local function digits(t, at)
   local all, groups, after = "", {}, at
   while #all < 20 do
-    local group, stop = match(t, "^" .. separators .. "(%d+)()", after)
+    local group, stop = match(t, "^[ -]?(%d+)()", after)
     if not group then break end
     all, groups[#groups + 1], after = all .. group, #group, stop
   end
@@ -256,7 +265,9 @@ local function luhn(n)
 end
 
 local function card(t, at)
-  local n, groups, after = digits(t, at, "[ -]?")
+  local first = #match(t, "^%d+", at)
+  if first ~= 4 and first < 13 then return nil end
+  local n, groups, after = digits(t, at)
   if #n < 13 or not issued(n) or not luhn(n) or not alone(t, at, after) then return nil end
   local grouped = not find(groups, " ") or find(groups, "^4 4 4 [4 ]*[1-4]$") or groups == "4 6 5" or groups == "4 6 4"
   if grouped then return at, after, "card" end
@@ -328,24 +339,18 @@ local function email(t, at, near)
   if last and not FILES[last] then return at, from + #domain, "email" end
 end
 
--- The groups of digits of what may be a phone number, and the place after it.
+-- What may be a phone number: the lengths of its groups of digits, the place
+-- after it, and whether one of them is in brackets.
 local function dialled(t, at)
-  local groups, n, after, bracket = {}, 0, at, false
-  local i = find(t, "^%+", at) and at + 1 or at
-  while i < at + 32 do
-    local c = sub(t, i, i)
-    if find(c, "%d") then
-      n, after = n + 1, i + 1
-    elseif c == "(" and not bracket then
-      bracket = true
-    elseif not (c == ")" and bracket or find(c, "[ ./-]") and i > at and find(t, "^[%d)]", i - 1)) then
-      break
-    end
-    if n > 0 and not find(c, "%d") then groups[#groups + 1], n = n, 0 end
-    i = i + 1
+  local groups, total, bracket = {}, 0, false
+  local open, group, after = match(t, "^%+?(%(?)(%d+)()", at)
+  local closed = ""
+  while group and total <= 15 and not (bracket and open ~= "") and not (closed ~= "" and not bracket) do
+    bracket = bracket or open ~= ""
+    groups[#groups + 1], total, at = #group, total + #group, after
+    closed, open, group, after = match(t, "^(%)?)[ ./-]?(%(?)(%d+)()", after)
   end
-  if n > 0 then groups[#groups + 1] = n end
-  return groups, after, bracket
+  return groups, at, bracket
 end
 
 -- Whether all groups from the second on have at least so many digits.
