@@ -81,23 +81,28 @@ local function counting(list)
 end
 
 -- Whether at most so many letters must be put in, left out, changed or swapped
--- with the next one to make b of a.
+-- with the next one to make b of a. Only places near each other are compared.
 local function close(a, b, most)
   a, b = { utf8.codepoint(a, 1, -1) }, { utf8.codepoint(b, 1, -1) }
   if math.abs(#a - #b) > most then return false end
+  local far = most + 1
   local above, row = {}, {}
-  for j = 0, #b do row[j] = j end
+  for j = 0, most do row[j] = j end
   for i = 1, #a do
-    local next, least = { [0] = i }, i
-    for j = 1, #b do
-      local n = math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i] == b[j] and 0 or 1))
-      if i > 1 and j > 1 and a[i] == b[j - 1] and a[i - 1] == b[j] then n = math.min(n, above[j - 2] + 1) end
-      next[j], least = n, math.min(least, n)
+    local next, least = { [0] = i }, far
+    for j = math.max(1, i - most), math.min(#b, i + most) do
+      local n = (row[j - 1] or far) + (a[i] == b[j] and 0 or 1)
+      local left, up = next[j - 1] or far, row[j] or far
+      if left < n then n = left + 1 end
+      if up < n then n = up + 1 end
+      if i > 1 and j > 1 and a[i] == b[j - 1] and a[i - 1] == b[j] then n = math.min(n, (above[j - 2] or far) + 1) end
+      next[j] = n
+      if n < least then least = n end
     end
-    if least > most + 1 then return false end
+    if least > most and i > most then return false end
     above, row = row, next
   end
-  return row[#b] <= most
+  return (row[#b] or far) <= most
 end
 
 -- The same word, but for case, ending and, in longer words that are no names
