@@ -241,21 +241,24 @@ func withoutClitic(parts []string, marks []rune) ([]string, []rune) {
 	return parts, marks
 }
 
-// dense emits a run of a script that is written without spaces: every
-// character, so that one alone can be found inside a longer run, and every
-// pair of neighbours, which stands for the words that nobody has marked.
+// dense emits a run of a script that is written without spaces: every letter,
+// so that one alone can be found inside a longer run, and every pair of
+// neighbours, which stands for the words that nobody has marked. A mark says
+// nothing without a letter, and cannot be asked for: it stands in pairs with one.
 func (s *scanner) dense(run string) {
-	previous := ""
+	previous, marked := "", false
 	for len(run) > 0 {
-		_, n := utf8.DecodeRuneInString(run)
-		char := run[:n]
+		r, n := utf8.DecodeRuneInString(run)
+		char, mark := run[:n], unicode.Is(unicode.M, r)
 		run = run[n:]
-		if previous != "" {
+		if previous != "" && !(marked && mark) {
 			pair := previous + char
 			s.tokens = append(s.tokens, token{word: pair, stem: pair, kind: tokenPair})
 		}
-		s.tokens = append(s.tokens, token{word: char, stem: char, kind: tokenRune})
-		previous = char
+		if !mark {
+			s.tokens = append(s.tokens, token{word: char, stem: char, kind: tokenRune})
+		}
+		previous, marked = char, mark
 	}
 }
 

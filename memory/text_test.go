@@ -168,7 +168,7 @@ func anyText() *rapid.Generator[string] {
 		return strings.Join(rapid.SliceOfN(rapid.OneOf(
 			rapid.StringMatching(`[A-Za-z]{1,9}`),
 			rapid.SampledFrom([]string{" ", " ", "-", "'", ".", ",", "_", "8", "2023", "May", "’", "é", "İ", "ß", "東", "京", "カ", "학교", "แมว",
-				"🎉", "🇩", "👍🏽", "\u200d", "\u0301", "\x00", "\xff", "ﷺ", "हि", "\"", "*", "AND", "don't", "e-mail", "U.S."}),
+				"🎉", "🇩", "👍🏽", "\u200d", "\u102d", "မြန်", "\u0301", "\x00", "\xff", "ﷺ", "हि", "\"", "*", "AND", "don't", "e-mail", "U.S."}),
 			rapid.String(),
 		), 0, 12).Draw(t, "pieces"), "")
 	})
@@ -182,7 +182,7 @@ func TestATextIsFoundByEachOfItsWords(t *testing.T) {
 }
 
 func FuzzTokenise(f *testing.F) {
-	for _, s := range []string{"", "What's e-mail?", "東京都 cat", "🎉🇩🇪\u200d", "a\xff\x00b", "May 8", "a.b.c-d'e_f", "ﷺ\u0301"} {
+	for _, s := range []string{"", "What's e-mail?", "東京都 cat", "🎉🇩🇪\u200d", "a\xff\x00b", "May 8", "a.b.c-d'e_f", "ﷺ\u0301", "東\u102d", "हि\u102d", "မြန်မာ"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) { checkFoundByItsWords(t, cutBytes(text, 1<<10)) })

@@ -137,7 +137,7 @@ var secrets = []struct {
 
 // frames are texts around a secret; % stands for it.
 var frames = []string{
-	"Remember that I use %s for the staging account.", "%s", "Ben wrote on Tuesday: %s, please keep it safe", "curl -H 'x-auth: %s' https://api.example.com/v2/items",
+	"Remember that I use %s for the staging account.", "%s", "It is %s (not for others)", "Ben wrote on Tuesday: %s, please keep it safe", "curl -H 'x-auth: %s' https://api.example.com/v2/items",
 	"- old note\n- %s\n- call the dentist", "config:\n  region: eu-west-1\n  value: \"%s\"\n", "{\"note\": \"%s\", \"n\": 3}", "It is (%s) since May.", "The support line said it was %s.",
 	"2024-05-07T10:01:22Z INFO worker-3 using %s",
 }

@@ -39,7 +39,7 @@ fn text(params: Json) -> Result<Json> {
         "chat" => chat_turns(&given),
         _ => return Err("format is none of markdown, jsonl and chat".into()),
     };
-    parts.retain(|p| !p.content.trim().is_empty());
+    drop_empty(&mut parts);
     if parts.is_empty() {
         return Err("there is nothing to remember in the text".into());
     }
@@ -94,6 +94,16 @@ fn guess(text: &str) -> &'static str {
     let turns = lines.iter().filter(|l| turn(l).is_some()).count();
     let headings = lines.iter().any(|l| heading(l).is_some());
     if turns >= 2 && turns * 2 >= lines.len() && !headings { "chat" } else { "markdown" }
+}
+
+/// Drops the parts without text, and with them what others say of them.
+fn drop_empty(parts: &mut Vec<Part>) {
+    let mut kept = 0;
+    let place: Vec<Option<usize>> = parts.iter().map(|p| (!p.content.trim().is_empty()).then(|| (kept, kept += 1).0)).collect();
+    parts.retain(|p| !p.content.trim().is_empty());
+    for p in parts {
+        p.parent = p.parent.and_then(|at| place[at]);
+    }
 }
 
 // ---- Markdown ----

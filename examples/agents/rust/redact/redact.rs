@@ -542,7 +542,7 @@ fn phone(t: &[u8], at: usize) -> Option<Span> {
                 groups[last] += 1;
                 end = i + 1;
             }
-            b'(' if !bracket => bracket = true,
+            b'(' if !bracket && get(t, i + 1).is_ascii_digit() => bracket = true,
             b')' if bracket => {}
             b' ' | b'-' | b'.' | b'/' if i > at && (t[i - 1].is_ascii_digit() || t[i - 1] == b')') => {}
             _ => break,
