@@ -67,10 +67,11 @@ function parse(text) {
 
 // ---- Markdown ----
 
-/** The level and title of a heading. */
+/** The level and title of a heading, which may have # after it too. */
 function heading(line) {
-  const [, marks, title] = line.match(/^(#{1,6}) (.*\S.*)$/) ?? [];
-  return marks && { level: marks.length, title: title.trim().replace(/#+$/, "").trimEnd() };
+  const [, marks, title] = line.match(/^(#{1,6}) (.*)$/) ?? [];
+  const bare = title?.trim().replace(/#+$/, "").trimEnd();
+  return bare ? { level: marks.length, title: bare } : undefined;
 }
 
 function markdown(text) {

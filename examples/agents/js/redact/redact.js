@@ -193,7 +193,7 @@ const DETECTORS = [
     check: assigned,
   },
   { kind: "iban", pattern: regexp`${START}(?=[A-Z]{2}[A-Z0-9]{2})(?:${ACCOUNTS.join("|")})(?!${WORD})`, check: account },
-  { kind: "card", pattern: regexp`${NUMBER}\d{1,20}(?:[ -]\d{1,20}){0,19}(?!${OPEN})`, check: card },
+  { kind: "card", pattern: regexp`${NUMBER}\d{1,20}(?:[ -]\d{1,20}){0,19}(?![ -]\d|${OPEN})`, check: card },
   { kind: "ssn", pattern: regexp`${NUMBER}(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?!${OPEN})` },
   { kind: "ip", pattern: regexp`${START}(?<![.\-/v:])(?=\d{1,3}\.|[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{1,40}`, check: ip },
   {
