@@ -29,6 +29,9 @@ export function check({ result }) {
   return told.length ? { result: { annotation: { contradictions: told } } } : {};
 }
 
+/** What is asked of other engrams. */
+const FIELDS = ["id", "content", "kind", "source", "context", "trust", "confidence", "valid_from", "valid_to", "created_at"];
+
 /**
  * The engrams whose claims a new one contradicts, of those that a search finds
  * and of those before it in its batch.
@@ -37,11 +40,14 @@ function candidates(one, seen, batch) {
   const found = seen.filter((old) => disagree(one, old));
   const known = new Set([...batch, ...found.map(({ id }) => id)]);
   const asked = one.claims.filter((c) => c.attribute !== DOES).map((c) => `${c.subject.split("@")[0]} ${c.attribute}`);
+  const subjects = [...new Set(one.claims.map((c) => c.subject))];
   for (const query of [one.content, ...asked]) {
     // What is about the same subject has its words.
-    for (const hit of engram.search(query, { limit: 40, mode: "text" })) {
+    for (const hit of engram.search(query, { limit: 40, mode: "text", fields: FIELDS })) {
       if (known.has(hit.id)) continue;
       known.add(hit.id);
+      const low = plain(hit.content).toLowerCase();
+      if (!subjects.some((subject) => subject.includes("@") || subject.split(" ").every((word) => low.includes(word)))) continue;
       const old = { ...hit, claims: read(hit) };
       if (disagree(one, old)) found.push(old);
     }
@@ -141,7 +147,7 @@ const MANY_OF = set(
 );
 
 /** Attributes with the verbs that tell them; the first word stands for all of its forms in the present. */
-const VERBS = Object.entries({
+const PHRASES = {
   place:
     "live in|move to|moved to|relocated to|reside in|settled in|is based in|is located in|is hosted on|is hosted in|is deployed to|run on|" +
     "run in|was moved to|was migrated to|migrated to",
@@ -169,7 +175,16 @@ const VERBS = Object.entries({
   contact: "is reachable at",
   waking: "wake up at|get up at",
   bedtime: "go to bed at",
-}).flatMap(([attribute, phrases]) => phrases.split("|").map((phrase) => ({ attribute, words: phrase.split(" ") })));
+};
+
+/** The same by the first word: the words after it, and the attribute. */
+const VERBS = new Map();
+for (const [attribute, phrases] of Object.entries(PHRASES)) {
+  for (const phrase of phrases.split("|")) {
+    const [first, ...rest] = phrase.split(" ");
+    VERBS.set(first, [...(VERBS.get(first) ?? []), { rest, attribute }]);
+  }
+}
 
 /** What was done to an attribute that has another value from then on. */
 const CHANGED = set(
@@ -200,6 +215,8 @@ function read({ kind, content, source }) {
   return sentences.filter(Boolean).slice(0, 8).flatMap((s) => (s.endsWith("?") ? [] : claims(s, source ?? "")));
 }
 
+const PAST = set("was were had did");
+
 function claims(sentence, source) {
   let t = tokens(sentence);
   if (t.length < 3 || t.length > 24 || t.some((w) => UNSURE.has(w.low) && w.raw !== "May")) return [];
@@ -215,17 +232,20 @@ function claims(sentence, source) {
     break;
   }
   // A verb of the past says nothing about now.
-  return !not && t.some((w) => /^(was|were|had|did)$/.test(w.low)) ? [] : doing(t, source, not);
+  return !not && t.some((w) => PAST.has(w.low)) ? [] : doing(t, source, not);
 }
 
 /** A word as it was written, and in lower case; stop if a comma or the like follows. */
 const token = (raw, stop = false) => ({ raw, low: raw.toLowerCase(), stop });
 
+/** A text with one kind of apostrophe, and signs as words. */
+const plain = (text) => text.replaceAll("’", "'").replaceAll("%", " percent");
+
 function tokens(sentence) {
   const list = [];
   for (const part of sentence.split(/\s+/)) {
     const open = part.replace(/^["'“‘([*_]+/, "");
-    const raw = open.replace(/["'”’)\]*_,;:.!?]+$/, "").replaceAll("’", "'").replaceAll("%", " percent");
+    const raw = plain(open.replace(/["'”’)\]*_,;:.!?]+$/, ""));
     const stop = /[,;)]$/.test(open) || (open.endsWith(":") && !list.length);
     for (const word of raw.split(" ").filter(Boolean)) list.push(token(word, stop));
     // "Budget of Juniper: 5" says the same as with "is".
@@ -234,15 +254,19 @@ function tokens(sentence) {
   return list;
 }
 
+const NEVER = set("doesn't don't not never");
+const IS_NOT = set("isn't aren't");
+
 /** Takes the negation out of a sentence, and the verb that only carries it. */
 function negated(t) {
   let not = false;
   for (let i = 0; i < t.length; ) {
-    const two = `${t[i].low} ${t[i + 1]?.low}`;
-    const gone = /^(do|does) not$|^no longer$/.test(two) ? 2 : /^(doesn't|don't|not|never)$/.test(t[i].low) ? 1 : 0;
-    const cut = /^(isn't|aren't)$/.test(t[i].low);
-    if (cut) t[i] = token("is");
-    not ||= cut || gone > 0;
+    const { low } = t[i];
+    const next = t[i + 1]?.low;
+    const two = low === "no" ? next === "longer" : (low === "do" || low === "does") && next === "not";
+    const gone = two ? 2 : NEVER.has(low) ? 1 : 0;
+    if (IS_NOT.has(low)) t[i] = token("is");
+    not ||= gone > 0 || IS_NOT.has(low);
     t.splice(i, gone);
     if (!gone) i++;
   }
@@ -250,30 +274,31 @@ function negated(t) {
 }
 
 /** Forms of to be, as VERBS has them. */
-const BE = { is: "is", are: "is", am: "is", equals: "is", was: "was", were: "was" };
-const be = (word) => (Object.hasOwn(BE, word) ? BE[word] : undefined);
+const BE = new Map(Object.entries({ is: "is", are: "is", am: "is", equals: "is", was: "was", were: "was" }));
+const ARRIVES = set("to until at");
 
 /**
  * The verb phrase at a place: where it ends, and its attribute; "" stands for
  * the plain "is", where the subject names the attribute.
  */
 function verbAt(t, at) {
-  const low = t.slice(at).map((w) => w.low);
-  const been = /^(has|have)$/.test(low[0]) && low[1] === "been";
-  const lead = been ? ["was", ...low.slice(2)] : low; // "has been moved to"
-  for (const { words, attribute } of VERBS) {
-    const [first, ...rest] = words;
-    const l = first === "was" ? lead : low;
-    const begins = l[0] === first || be(l[0]) === first || l[0] === `${first}s` || l[0] === `${first}es`;
-    if (begins && rest.every((word, i) => l[i + 1] === word)) return { attribute, end: t.length - l.length + words.length };
+  const { low } = t[at];
+  const been = (low === "has" || low === "have") && t[at + 1]?.low === "been"; // "has been moved to"
+  const be = been ? "was" : BE.get(low);
+  const after = been ? at + 2 : at + 1;
+  const firsts = be ? [be] : [low, ...(low.endsWith("s") ? [low.slice(0, -1)] : []), ...(low.endsWith("es") ? [low.slice(0, -2)] : [])];
+  for (const first of firsts) {
+    for (const { rest, attribute } of VERBS.get(first) ?? []) {
+      if (rest.every((word, i) => t[after + i]?.low === word)) return { attribute, end: after + rest.length };
+    }
   }
-  const changed = been ? 2 : be(low[0]) ? 1 : 0;
-  if (CHANGED.has(low[changed])) {
+  const changed = be ? after : at;
+  if (CHANGED.has(t[changed]?.low)) {
     // "was raised (back) (from 3) to 5"
-    const to = low.slice(changed + 1, changed + 6).findIndex((word) => /^(to|until|at)$/.test(word));
-    return to < 0 ? undefined : { attribute: "", end: at + changed + to + 2 };
+    const to = t.slice(changed + 1, changed + 6).findIndex((w) => ARRIVES.has(w.low));
+    return to < 0 ? undefined : { attribute: "", end: changed + to + 2 };
   }
-  return be(low[0]) === "is" ? { attribute: "", end: at + 1 } : undefined;
+  return be === "is" ? { attribute: "", end: after } : undefined;
 }
 
 /** The claim of a subject, a value and the attribute between them, if it is one. */
@@ -281,8 +306,8 @@ function claim(subject, value, attribute, source, not) {
   const whose = split(subject, source);
   const what = whose && valued(value);
   if (!what || (attribute === "employer" && what.sort === "other")) return undefined; // "works at night"
-  const timed = /^(weekday|day|hour|number)$/.test(what.sort);
-  if (attribute === "date" || (attribute === "place" && timed)) attribute = "";
+  const where = what.sort === "name" || what.sort === "other";
+  if (attribute === "date" || (attribute === "place" && !where)) attribute = "";
   const { own } = whose;
   const head = own.at(-1) ?? "";
   const several = MANY_OF.has(head) || (!/^(status|address)$/.test(head) && /s$/.test(head) && !/ss$/.test(head));
@@ -297,13 +322,16 @@ const NOBODY = set(
     "her its their your you these those old former previous other another first second last next both few several no any",
 );
 
+const ARTICLES = set("the a an our new current latest present");
+const SELF = set("my i we");
+
 /**
  * Splits "the budget of Juniper", "Juniper's budget" and "my budget" into the
  * subject, the words of the attribute, and whether the subject has a name.
  */
 function split(t, source) {
   if (!t.length || t.length > 7 || t.some((w) => w.stop || NOBODY.has(w.low))) return undefined;
-  const kept = t.filter((w) => !/^(the|a|an|our|new|current|latest|present)$/.test(w.low));
+  const kept = t.filter((w) => !ARTICLES.has(w.low));
   const whose = kept.findIndex((w) => w.low.endsWith("'s"));
   const of = kept.findIndex((w) => w.low === "of");
   if (whose >= 0 && of >= 0) return undefined;
@@ -311,7 +339,7 @@ function split(t, source) {
     whose >= 0 ? [kept.slice(0, whose + 1), kept.slice(whose + 1)] : of >= 0 ? [kept.slice(of + 1), kept.slice(0, of)] : [kept, []];
   if (!owner.length) return undefined;
   const [{ low: first }] = owner;
-  if (/^(my|i|we)$/.test(first)) {
+  if (SELF.has(first)) {
     if (whose >= 0 || of >= 0 || (first !== "my" && owner.length > 1)) return undefined;
     return { subject: `${first === "we" ? "we" : "i"}@${source}`, own: stems(owner.slice(1)), named: source !== "" };
   }
@@ -320,9 +348,11 @@ function split(t, source) {
   return { subject: stems(owner).join(" "), own: stems(own), named };
 }
 
+const PLACED = set("in on at to");
 const LEADS = set("the a an on at in to until around about approximately port version only up exactly");
 const WEEKDAYS = set("monday tuesday wednesday thursday friday saturday sunday");
 const MONTHS = set("january february march april may june july august september october november december");
+const HOURS = set("am pm o'clock");
 const NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split(" ");
 
 /** The words of a value and what sort it is of. */
@@ -330,7 +360,7 @@ function valued(t) {
   const from = t.findIndex((w) => !LEADS.has(w.low));
   if (from < 0) return undefined;
   t = t.slice(from);
-  const end = t.findIndex((w, i) => ENDS.has(w.low) || t[i - 1]?.stop || (i > 0 && /^(in|on|at|to)$/.test(w.low)));
+  const end = t.findIndex((w, i) => ENDS.has(w.low) || t[i - 1]?.stop || (i > 0 && PLACED.has(w.low)));
   const words = end < 0 ? t : t.slice(0, end);
   if (!words.length || words.length > 5) return undefined;
   // "room 204" is a number with a unit, as "204 rooms" would be.
@@ -342,7 +372,7 @@ function sortOf(words) {
   const [{ raw, low }] = words;
   const has = (list) => words.some((w) => list.has(w.low));
   const digit = /^[$€£+]*\d/.test(low);
-  if (/^(noon|midnight)$/.test(low) || (digit && (/:|[ap]m$/.test(low) || has(set("am pm o'clock"))))) return "hour";
+  if (/^(noon|midnight)$/.test(low) || (digit && (/:|[ap]m$/.test(low) || has(HOURS)))) return "hour";
   if ((digit && low.split("-").length === 3) || (has(MONTHS) && words.some((w) => w.raw !== "may"))) return "day";
   if (has(WEEKDAYS)) return "weekday";
   if (digit || NUMBERS.includes(low)) return "number";
@@ -350,8 +380,7 @@ function sortOf(words) {
 }
 
 /** Forms of verbs that stem does not know. */
-const FORMS = { has: "have", have: "have", is: "be", are: "be", am: "be", goes: "go" };
-const form = (word) => (Object.hasOwn(FORMS, word) ? FORMS[word] : stem(word));
+const FORMS = new Map(Object.entries({ has: "have", is: "be", are: "be", am: "be", goes: "go" }));
 
 /**
  * Claims that something does something or not. Where the subject ends is not
@@ -362,7 +391,7 @@ function doing(t, source, not) {
   for (let at = 1; at < Math.min(t.length, 5); at++) {
     const whose = split(t.slice(0, at), source);
     const end = t.findIndex((w, i) => i >= at && ENDS.has(w.low));
-    const value = t.slice(at, end < 0 ? t.length : end).map((w) => form(w.low));
+    const value = t.slice(at, end < 0 ? t.length : end).map((w) => FORMS.get(w.low) ?? stem(w.low));
     if (!whose || whose.own.length || value.length < 2 || value.length > 6) continue;
     all.push({ subject: whose.subject, named: whose.named, attribute: DOES, value, sort: "other", not });
   }
@@ -380,6 +409,7 @@ const stems = (list) => list.map((w) => stem(w.low));
 
 /** A word without the endings that change with its place in a sentence. */
 function stem(word) {
+  if (!word.endsWith("s") && !word.endsWith("y")) return word; // most words, at once
   word = word.replace(/'s$/, "");
   if (word.length <= 3 || /[^\0-\x7f]/.test(word)) return word;
   return word.replace(/(?<=ss)es$|ies$|y$|(?<![sui])s$/, "");

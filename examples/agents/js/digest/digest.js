@@ -158,6 +158,7 @@ function stems(sentence) {
 
 /** A word without the endings that change with its place in a sentence. */
 function stem(word) {
+  if (!word.endsWith("s") && !word.endsWith("y")) return word; // most words, at once
   word = word.replace(/'s$/, "");
   if (word.length <= 3 || /[^\0-\x7f]/.test(word)) return word;
   return word.replace(/(?<=ss)es$|ies$|y$|(?<![sui])s$/, "");
