@@ -124,7 +124,10 @@ function next(detector, text, from) {
 
 // ---- What secrets look like ----
 
-/** Joins pieces of a regular expression. */
+/**
+ * Joins pieces of a regular expression. Runs in a lookahead, (?=(?<run>...)), are
+ * taken whole or not at all, so that the work grows with the text alone.
+ */
 const regexp = (parts, ...pieces) => new RegExp(String.raw(parts, ...pieces), "g");
 
 /** What words are made of; letters of all scripts count, and so does what is no ASCII. */
@@ -189,11 +192,11 @@ const DETECTORS = [
   },
   {
     // label = value, label: value, label is value, "label": "value"
-    pattern: regexp`${START}(?<before>(?<name>[\w.-]{1,64}(?: (?:key|code)[A-Za-z]*)?)["'${"`"}* \\]*(?:(?!://)(?<sign>[:=])[:=>]*|(?<=["'${"`"}* \\])(?:is:?|was|ist)(?= )) *(?:\\*(?<quote>["'${"`"}]))?)`,
+    pattern: regexp`${START}(?<before>(?=(?<run>[\w.-]{1,64}))(?<name>\k<run>(?: (?:key|code)[A-Za-z]*)?)["'${"`"}* \\]*(?:(?!://)(?<sign>[:=])[:=>]*|(?<=["'${"`"}* \\])(?:is:?|was|ist)(?= )) *(?:\\*(?<quote>["'${"`"}]))?)`,
     check: assigned,
   },
   { kind: "iban", pattern: regexp`${START}(?=[A-Z]{2}[A-Z0-9]{2})(?:${ACCOUNTS.join("|")})(?!${WORD})`, check: account },
-  { kind: "card", pattern: regexp`${NUMBER}\d{1,20}(?:[ -]\d{1,20}){0,19}(?![ -]\d|${OPEN})`, check: card },
+  { kind: "card", pattern: regexp`${NUMBER}(?=(?<run>\d{1,20}(?:[ -]\d{1,20}){0,19}))\k<run>(?![ -]\d|${OPEN})`, check: card },
   { kind: "ssn", pattern: regexp`${NUMBER}(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?!${OPEN})` },
   { kind: "ip", pattern: regexp`${START}(?<![.\-/v:])(?=\d{1,3}\.|[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{1,40}`, check: ip },
   {
@@ -202,7 +205,7 @@ const DETECTORS = [
   },
   {
     kind: "phone",
-    pattern: regexp`(?<!${WORD}|[\-./#=+])(?<!(?<!tel):)(?=[+(\d])(?!\((?!\d*\)))\+?(?:\d|(?<=\d)[ \-./]){0,32}(?:\((?:[\d)]|(?<=[\d)])[ \-./]){0,32})?`,
+    pattern: regexp`(?<!${WORD}|[\-./#=+])(?<!(?<!tel):)(?=[+(]|\d\d|1[ \-./]\d)(?!\((?!\d*\)))\+?(?:\d|(?<=\d)[ \-./]){0,32}(?:\((?:[\d)]|(?<=[\d)])[ \-./]){0,32})?`,
     check: phone,
   },
 ];
