@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { binary.Main(m) }
 
 // languages are the folders of examples/agents with an implementation of every
 // agent that is tested here.
-var languages = []string{"rust", "lua"}
+var languages = []string{"rust", "lua", "js"}
 
 // each runs a test with every implementation of an agent, each in a memory of
 // its own, in which its hooks run.
