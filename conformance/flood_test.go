@@ -213,6 +213,7 @@ var floods = []flood{
 			if i%4 == 0 {
 				parts[0] = f.head(true, "Transfer-Encoding: chunked\r\n\r\n")
 			}
+			part := part
 			for range 64 {
 				if i%4 == 0 {
 					part = fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat(" ", 1<<20))

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +21,26 @@ type guarded struct {
 	cmd  *exec.Cmd
 	data string
 	url  string // without a path
-	log  *bytes.Buffer
+	log  *logBuffer
+}
+
+// A logBuffer is what a program writes, which can be read while it does.
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
 }
 
 // serveGuarded starts a server on a data directory; its own token is in the file
@@ -34,7 +53,7 @@ func serveGuarded(t testing.TB, data string, args ...string) *guarded {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	g := &guarded{cmd: binary.Command(t, data, append([]string{"serve", "--http", addr}, args...)...), data: data, url: "http://" + addr, log: &bytes.Buffer{}}
+	g := &guarded{cmd: binary.Command(t, data, append([]string{"serve", "--http", addr}, args...)...), data: data, url: "http://" + addr, log: &logBuffer{}}
 	g.cmd.Stderr = g.log
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
