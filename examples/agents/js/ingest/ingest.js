@@ -31,7 +31,7 @@ export function text(params) {
   const engrams = parts.map((part) => engramOf(part, params));
   const ids = engram.call("engram_create", { engrams, request_id }).engrams.map(({ id }) => id);
   const idOf = new Map(parts.map((part, i) => [part, ids[i]]));
-  const inside = parts.filter((part) => part.section && idOf.get(part) !== idOf.get(part.section));
+  const inside = parts.filter((part) => idOf.has(part.section) && idOf.get(part) !== idOf.get(part.section));
   const links = inside.map((part) => ({ from: idOf.get(part), to: idOf.get(part.section), relation: "part_of" }));
   if (links.length) engram.link(links);
   return { format, engrams: ids, links: links.length };
@@ -69,9 +69,8 @@ function parse(text) {
 
 /** The level and title of a heading, which may have # after it too. */
 function heading(line) {
-  const [, marks, title] = line.match(/^(#{1,6}) (.*)$/) ?? [];
-  const bare = title?.trim().replace(/#+$/, "").trimEnd();
-  return bare ? { level: marks.length, title: bare } : undefined;
+  const [, marks, title] = line.match(/^(#{1,6}) (.*\S.*)$/) ?? [];
+  return marks && { level: marks.length, title: title.trim().replace(/#+$/, "").trimEnd() };
 }
 
 function markdown(text) {

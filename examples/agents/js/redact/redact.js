@@ -134,7 +134,7 @@ const regexp = (parts, ...pieces) => new RegExp(String.raw(parts, ...pieces), "g
 const WORD = String.raw`[\w\u0080-\uffff]`;
 /** Not inside of a word. */
 const START = `(?:(?<!${WORD})|(?!${WORD}))`;
-/** Not inside of a number, a version or a path. */
+/** Not inside of a number, a version or a path; OPEN is what goes on with one. */
 const NUMBER = String.raw`(?<!${WORD}|${WORD}[.\-+/#:=])`;
 const OPEN = String.raw`(?:${WORD}|[.\-:/]${WORD})`;
 
@@ -192,7 +192,7 @@ const DETECTORS = [
   },
   {
     // label = value, label: value, label is value, "label": "value"
-    pattern: regexp`${START}(?<before>(?=(?<run>[\w.-]{1,64}))(?<name>\k<run>(?: (?:key|code)[A-Za-z]*)?)["'${"`"}* \\]*(?:(?!://)(?<sign>[:=])[:=>]*|(?<=["'${"`"}* \\])(?:is:?|was|ist)(?= )) *(?:\\*(?<quote>["'${"`"}]))?)`,
+    pattern: regexp`${START}(?<before>(?=(?<run>[\w.-]{1,64}))(?<name>\k<run>(?: (?:key|code)[A-Za-z]*)?)["'\x60* \\]*(?:(?!://)(?<sign>[:=])[:=>]*|(?<=["'\x60* \\])(?:is:?|was|ist)(?= )) *(?:\\*(?<quote>["'\x60]))?)`,
     check: assigned,
   },
   { kind: "iban", pattern: regexp`${START}(?=[A-Z]{2}[A-Z0-9]{2})(?:${ACCOUNTS.join("|")})(?!${WORD})`, check: account },
@@ -205,7 +205,7 @@ const DETECTORS = [
   },
   {
     kind: "phone",
-    pattern: regexp`(?<!${WORD}|[\-./#=+])(?<!(?<!tel):)(?=[+(]|\d\d|1[ \-./]\d)(?!\((?!\d*\)))\+?(?:\d|(?<=\d)[ \-./]){0,32}(?:\((?:[\d)]|(?<=[\d)])[ \-./]){0,32})?`,
+    pattern: regexp`(?<!${WORD}|[\-./#=+])(?<!(?<!tel):)(?=[+(]|\d\d|1[ \-./]\d)(?!\((?!\d*\)))\+?(?:\d|(?<=\d)[ \-./]){0,32}(?:\((?=\d)(?:[\d)]|(?<=[\d)])[ \-./]){0,32})?`,
     check: phone,
   },
 ];
