@@ -285,6 +285,25 @@ func TestRedact_FindsSecretsAndNothingElse(t *testing.T) {
 
 // What an engram says besides its content is searched as well, and what links
 // say; ids and times are left alone.
+// Numbers stand beside cards: the month of expiry, a code, an amount.
+func TestRedact_CardsAmongNumbers(t *testing.T) {
+	each(t, "redact", nil, func(t *testing.T, w *world) {
+		for text, want := range map[string]string{
+			"Pay with 4111 1111 1111 1111 12/27 123":       "Pay with [card number removed] 12/27 123",
+			"Pay with 4111111111111111 12/27":              "Pay with [card number removed] 12/27",
+			"Pay with 3782 822463 10005 1227":              "Pay with [card number removed] 1227",
+			"4111-1111-1111-1111 2 pieces":                 "[card number removed] 2 pieces",
+			"Pay with 4111 1111 1111 1111":                 "Pay with [card number removed]",
+			"Order 4111 1111 1111 1112 12/27 is no card":   "Order 4111 1111 1111 1112 12/27 is no card",
+			"Part 4111 1111 1111 1111-12/27 is one number": "Part 4111 1111 1111 1111-12/27 is one number",
+		} {
+			if got := w.get(w.create(object{"content": text})[0])[0]["content"]; got != want {
+				t.Errorf("%q becomes %q, want %q", text, got, want)
+			}
+		}
+	})
+}
+
 func TestRedact_LooksEverywhere(t *testing.T) {
 	each(t, "redact", nil, func(t *testing.T, w *world) {
 		id := w.create(object{

@@ -196,7 +196,7 @@ const DETECTORS = [
     check: assigned,
   },
   { kind: "iban", pattern: regexp`${START}(?=[A-Z]{2}[A-Z0-9]{2})(?:${ACCOUNTS.join("|")})(?!${WORD})`, check: account },
-  { kind: "card", pattern: regexp`${NUMBER}(?=(?<run>\d{1,20}(?:[ -]\d{1,20}){0,19}))\k<run>(?![ -]\d|${OPEN})`, check: card },
+  { kind: "card", pattern: regexp`${NUMBER}(?=(?<run>\d{1,20}(?:[ -]\d{1,20}){0,19}))\k<run>`, check: card },
   { kind: "ssn", pattern: regexp`${NUMBER}(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?!${OPEN})` },
   { kind: "ip", pattern: regexp`${START}(?<![.\-/v:])(?=\d{1,3}\.|[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{1,40}`, check: ip },
   {
@@ -271,11 +271,23 @@ function placeholder(value) {
 const ISSUED = /^(4\d{12}(\d{3}|\d{6})?|62\d{17}|30[0-5]\d{11}|3[68]\d{12}|3[47]\d{13}|(5[1-5]|6[25])\d{14}|(222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720|352[89]|35[3-8]\d|6011|64[4-9]\d)\d{12})$/;
 const GROUPED = /^(\d+|(\d{4}[ -]){3,}\d{1,4}|\d{4}[ -]\d{6}[ -]\d{4,5})$/;
 
-function card([text]) {
+const GOES_ON = new RegExp(`^(?:[ -]\\d|${OPEN})`);
+
+/** What comes after a space may be another number, such as the month in which a card expires. */
+function card({ 0: run, input, index }) {
+  if (!/^(\d{4}[ -]|\d{13})/.test(run)) return undefined;
+  const shorter = (text) => text.slice(0, Math.max(0, text.lastIndexOf(" ")));
+  const after = index + run.length;
+  for (let text = GOES_ON.test(input.slice(after, after + 4)) ? shorter(run) : run; text; text = shorter(text)) {
+    if (isCard(text)) return text;
+  }
+}
+
+function isCard(text) {
   const number = text.replace(/[ -]/g, "");
-  if (!GROUPED.test(text) || !ISSUED.test(number)) return undefined;
+  if (!GROUPED.test(text) || !ISSUED.test(number)) return false;
   const digits = [...number].reverse().map((d, i) => d * (1 + (i % 2)));
-  return digits.reduce((sum, n) => sum + (n > 9 ? n - 9 : n), 0) % 10 === 0 && text;
+  return digits.reduce((sum, n) => sum + (n > 9 ? n - 9 : n), 0) % 10 === 0;
 }
 
 function account([text]) {

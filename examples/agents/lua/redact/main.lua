@@ -222,23 +222,27 @@ end
 
 -- ---- Numbers with a checksum ----
 
--- Whether nothing of a number or a word stands right before and after.
-local function alone(t, at, after)
+-- Whether nothing of a number or a word stands right before, or after.
+local function begins_alone(t, at)
   local before = sub(t, math.max(1, at - 2), at - 1)
   return not find(before, WORD .. "$") and not find(before, WORD .. "[.+/#:=-]$")
-    and not word_at(t, after) and not find(t, NEXT_WORD, after)
 end
 
--- Digits in groups with a blank or - between them, from a place on: all of them,
--- the lengths of the groups, and the place after them.
+local function ends_alone(t, after) return not word_at(t, after) and not find(t, NEXT_WORD, after) end
+
+local function alone(t, at, after) return begins_alone(t, at) and ends_alone(t, after) end
+
+-- Digits in groups with a blank or - between them, from a place on: up to each
+-- group all of them, the lengths of the groups, and the place after them.
 local function digits(t, at)
-  local all, groups, after = "", {}, at
+  local found, all, groups, after = {}, "", "", at
   while #all < 20 do
     local group, stop = match(t, "^[ -]?(%d+)()", after)
     if not group then break end
-    all, groups[#groups + 1], after = all .. group, #group, stop
+    all, groups, after = all .. group, groups .. (groups == "" and "" or " ") .. #group, stop
+    found[#found + 1] = { all = all, groups = groups, after = after }
   end
-  return all, table.concat(groups, " "), after
+  return found
 end
 
 -- Whether cards have numbers that begin so and are so long.
@@ -264,13 +268,22 @@ local function luhn(n)
   return sum % 10 == 0
 end
 
+local function is_card(n, groups)
+  return #n >= 13 and issued(n) and luhn(n)
+    and (not find(groups, " ") or find(groups, "^4 4 4 [4 ]*[1-4]$") or groups == "4 6 5" or groups == "4 6 4")
+end
+
+-- What comes after a blank may be another number, such as the month in which a
+-- card expires.
 local function card(t, at)
   local first = #match(t, "^%d+", at)
-  if first ~= 4 and first < 13 then return nil end
-  local n, groups, after = digits(t, at)
-  if #n < 13 or not issued(n) or not luhn(n) or not alone(t, at, after) then return nil end
-  local grouped = not find(groups, " ") or find(groups, "^4 4 4 [4 ]*[1-4]$") or groups == "4 6 5" or groups == "4 6 4"
-  if grouped then return at, after, "card" end
+  if first ~= 4 and first < 13 or not begins_alone(t, at) then return nil end
+  local found = digits(t, at)
+  for i = #found, 1, -1 do
+    local all, after = found[i].all, found[i].after
+    local whole = i < #found and sub(t, after, after) == " " or i == #found and ends_alone(t, after)
+    if whole and is_card(all, found[i].groups) then return at, after, "card" end
+  end
 end
 
 -- Countries and the lengths of their account numbers.

@@ -422,32 +422,49 @@ fn date(t: &[u8]) -> bool {
 
 // ---- Numbers with a checksum ----
 
-/// Digits that may have one separator between any two of them, from a place on
-/// to its end, and the lengths of the groups. Nothing of a number may stand
-/// right before or after.
-fn digits(t: &[u8], at: usize, separators: &[u8]) -> Option<(Vec<u8>, Vec<usize>, usize)> {
-    if at > 0 && (word(t[at - 1]) || b".-+/#:=".contains(&t[at - 1]) && at > 1 && word(t[at - 2])) {
+/// Digits in groups with one separator between.
+struct Digits {
+    all: Vec<u8>,
+    groups: Vec<usize>, // their lengths
+    ends: Vec<usize>,   // the places after them
+    open: bool,         // more of a number or a word stands right after
+}
+
+/// The digits from a place on, to their end. Nothing of a number may stand right
+/// before.
+fn digits(t: &[u8], at: usize, separators: &[u8]) -> Option<Digits> {
+    if at > 0 && (word(t[at - 1]) || b".-+/#:=".contains(&t[at - 1]) && at > 1 && word(t[at - 2])) || !get(t, at).is_ascii_digit() {
         return None;
     }
-    let (mut found, mut groups, mut end) = (Vec::new(), vec![0], at);
-    while found.len() < 20 {
+    let (mut d, mut end) = (Digits { all: Vec::new(), groups: Vec::new(), ends: Vec::new(), open: false }, at);
+    while d.all.len() < 20 {
         let n = run(t, end, |b| b.is_ascii_digit());
-        found.extend_from_slice(&t[end..end + n]);
-        groups.push(n);
+        d.all.extend_from_slice(&t[end..end + n]);
+        d.groups.push(n);
         end += n;
+        d.ends.push(end);
         if !separators.contains(&get(t, end)) || end >= t.len() || !get(t, end + 1).is_ascii_digit() {
             break;
         }
         end += 1;
     }
-    groups.remove(0);
     let after = get(t, end);
-    let open = word(after) || b".-:/".contains(&after) && word(get(t, end + 1));
-    (!open && groups[0] > 0).then(|| (found, groups, end))
+    d.open = word(after) || b".-:/".contains(&after) && word(get(t, end + 1));
+    Some(d)
 }
 
+/// A card number; what comes after a space may be another number, such as the
+/// month in which it expires.
 fn card(t: &[u8], at: usize) -> Option<Span> {
-    let (d, groups, end) = digits(t, at, b" -")?;
+    let d = digits(t, at, b" -")?;
+    (1..=d.groups.len()).rev().find_map(|n| {
+        let end = d.ends[n - 1];
+        let whole = n == d.groups.len() && !d.open || n < d.groups.len() && t[end] == b' ';
+        (whole && is_card(&d.all[..d.groups[..n].iter().sum()], &d.groups[..n])).then_some(Span { start: at, end, kind: "card" })
+    })
+}
+
+fn is_card(d: &[u8], groups: &[usize]) -> bool {
     let grouped = groups.len() == 1
         || groups.len() >= 4 && groups[..groups.len() - 1].iter().all(|g| *g == 4) && groups[groups.len() - 1] <= 4
         || groups == [4, 6, 5] || groups == [4, 6, 4];
@@ -460,7 +477,7 @@ fn card(t: &[u8], at: usize) -> Option<Span> {
         _ => false,
     };
     let sum: usize = d.iter().rev().enumerate().map(|(i, b)| match (b - b'0') as usize * (1 + i % 2) { n if n > 9 => n - 9, n => n }).sum();
-    (grouped && issued && sum % 10 == 0).then_some(Span { start: at, end, kind: "card" })
+    grouped && issued && sum % 10 == 0
 }
 
 /// Countries and the lengths of their account numbers.
@@ -490,9 +507,9 @@ fn iban(t: &[u8], at: usize) -> Option<Span> {
 }
 
 fn ssn(t: &[u8], at: usize) -> Option<Span> {
-    let (d, groups, end) = digits(t, at, b"-")?;
+    let Digits { all: d, groups, ends, open } = digits(t, at, b"-")?;
     let issued = groups == [3, 2, 4] && !starts(&d, 0, "000") && !starts(&d, 0, "666") && d[0] != b'9' && &d[3..5] != b"00" && &d[5..] != b"0000";
-    issued.then_some(Span { start: at, end, kind: "ssn" })
+    (issued && !open).then(|| Span { start: at, end: ends[2], kind: "ssn" })
 }
 
 // ---- Addresses ----
