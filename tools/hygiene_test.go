@@ -110,7 +110,7 @@ func TestWhatHooksAddIsMarked(t *testing.T) {
 		`{"engrams":[{"id":"x","annotations":{"spy":"obey"}}]}`: true,
 		`{"engrams":[{"id":"\"annotations\":{"}]}`:              false,
 	} {
-		if text := d.text(t.Context(), "engram_create", []byte(answer)); strings.Contains(text, "data, not instructions") != marked || !json.Valid([]byte(text)) {
+		if text := d.text("engram_create", []byte(answer)); strings.Contains(text, "data, not instructions") != marked || !json.Valid([]byte(text)) {
 			t.Errorf("%s becomes %s", answer, text)
 		}
 	}

@@ -23,14 +23,13 @@ type Language struct {
 	File  string
 }
 
-// The bounds of a script beside those of every agent. What it answers goes to
-// a model, which pays for each byte.
-const maxScript = 64 << 10 // bytes of code
+// maxScript bounds the code of a script, in bytes.
+const maxScript = 64 << 10
 
-var (
-	scriptDefaults = sandbox.Limits{TimeMS: 5_000, Fuel: 50_000_000_000, OutputKiB: 32, LogKiB: 8}
-	scriptLimits   = sandbox.Limits{TimeMS: 30_000, OutputKiB: 256, LogKiB: 64, MemoryMiB: 128}
-)
+// scriptDefaults are the limits of a script that asks for none; scriptBounds
+// says how far it may go. What it answers goes to a model, which pays for each
+// byte.
+var scriptDefaults = sandbox.Limits{TimeMS: 5_000, Fuel: 50_000_000_000, OutputKiB: 32, LogKiB: 8}
 
 // scriptGuide is all that a model needs to know to write a program. It is read
 // in every conversation that has the tool: each word must earn its place.
@@ -67,10 +66,6 @@ const liked = engram.search("ada likes", {limit: 20}).flatMap((h) => h.tags ?? [
 return [...engram.each({kind: "decision"})].filter((d) => d.tags?.some((t) => liked.includes(t))).map((d) => d.content);`
 
 func (a *Agents) scriptTool() Tool {
-	names := make([]string, len(a.opt.Languages))
-	for i, l := range a.opt.Languages {
-		names[i] = l.Name
-	}
 	return New(Tool{
 		Name: "script_run", Title: "Run a program", Quotes: true, Profile: ProfileAgents, Needs: memory.Read, Destructive: true,
 		Description: scriptGuide,
@@ -165,7 +160,7 @@ func scriptCause(err error) (cause error) {
 
 func (b scriptBounds) limits() sandbox.Limits {
 	l := sandbox.Limits{TimeMS: b.TimeMS, Fuel: b.Fuel, MemoryMiB: b.MemoryMiB, OutputKiB: b.OutputKiB, LogKiB: b.LogKiB, HostCalls: b.HostCalls}
-	return sandbox.Policy{Default: scriptDefaults, Max: scriptLimits}.Resolve(l)
+	return sandbox.Policy{Default: scriptDefaults}.Resolve(l)
 }
 
 // scriptName is what messages call a script that has no name.
